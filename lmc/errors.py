@@ -1,0 +1,33 @@
+"""The few exceptions that callers are meant to catch."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A value that cannot be run. Its text names the option, the value and what would be right.
+
+    `option` is the name of the config field; the command line shows it as `--option`.
+    """
+
+    def __init__(self, option: str, value: object, right: str) -> None:
+        self.option, self.value, self.right = option, value, right
+        super().__init__(f"{option}: {_quoted(value)} cannot be used; {right}.")
+
+    def for_command_line(self) -> str:
+        """The same sentence with the option spelled as it is typed."""
+        return f"--{self.option.replace('_', '-')}: {_quoted(self.value)} cannot be used; {self.right}."
+
+
+class StoreError(RuntimeError):
+    """The store cannot be read or written; the text says which folder and what to do."""
+
+
+class Stopped(Exception):
+    """Raise it from a progress callback to stop a run; what was finished is kept."""
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "an empty list"
+    text = str(value)
+    return (text if len(text) <= 80 else text[:77] + "...") or "an empty value"

@@ -1,0 +1,46 @@
+"""Config fields that describe themselves: the command line, the picker and the checks read the same metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Any
+
+from lmc.errors import InputError
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - the word of argparse and Streamlit
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A dataclass field with the text and limits that are shown and enforced everywhere."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": tuple(choices)})
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
+    """`value` if it is one of `choices`, else an InputError that lists them."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(name, value, f"choose one of: {', '.join(choices)}")
+    return value
+
+
+def check_number(name: str, value: object, limits: Mapping[str, Any], *, whole: bool) -> int | float:
+    """`value` as a number between `limits["low"]` and `limits["high"]`, else an InputError that says them."""
+    low, high = limits["low"], limits["high"]
+    kind = "a whole number" if whole else "a number"
+    right = f"{kind} from {_readable(low)} to {_readable(high)} would be right"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or (whole and value != int(value)):  # type: ignore[arg-type, call-overload]
+        raise InputError(name, value, right)
+    if not low <= value <= high:  # type: ignore[operator]
+        raise InputError(name, value, right)
+    return int(value) if whole else float(value)  # type: ignore[call-overload, no-any-return, arg-type]
+
+
+def _readable(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"

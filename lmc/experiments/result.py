@@ -1,0 +1,84 @@
+"""What an experiment returns: tidy tables, headline numbers and a few arrays for pictures."""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished experiment.
+
+    `tables` maps a name to columns of equal length; losses are in nats, errors in [0, 1]. `arrays` holds what
+    is drawn but is no table (permutations, unit similarities, answers on a few images). `networks` are the ids
+    of the networks in the store, in the order of the config's seeds.
+    """
+
+    experiment: str
+    id: str
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    tables: dict[str, Table]
+    networks: list[str]
+    seconds: float
+    made_with: dict[str, str]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """The table `name` as a pandas data frame; a KeyError lists the tables there are."""
+        import pandas as pd
+
+        if name not in self.tables:
+            raise KeyError(f"no table {name!r}; there are: {', '.join(self.tables)}")
+        return pd.DataFrame(self.tables[name])
+
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        """Every table as flat records, non-finite values as None."""
+        return {name: [_finite(row) for row in rows(table)] for name, table in self.tables.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """What the command line prints with --json."""
+        return {
+            "experiment": self.experiment,
+            "id": self.id,
+            "config": self.config,
+            "metrics": _finite(self.metrics),
+            "tables": self.records(),
+            "seconds": self.seconds,
+        }
+
+
+def rows(table: Table) -> list[dict[str, Any]]:
+    """The rows of a table of columns."""
+    return [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+
+
+def columns(records: list[dict[str, Any]]) -> Table:
+    """The columns of a list of records that share their keys."""
+    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+
+
+def versions(device: str, dtype: str) -> dict[str, str]:
+    """What a result was made with."""
+    found = {"python": platform.python_version(), "device": device, "dtype": dtype}
+    for package in ("torch", "numpy", "scipy", "scikit-learn"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}

@@ -1,0 +1,77 @@
+"""Many networks of one shape run at once: states stacked along a first axis, one batched operation for all.
+
+`vmap` turns the network into a batched one; tracing that once (`make_fx`) leaves plain tensor operations, so a
+training step pays neither for vmap nor for autograd again. Source of the idea: torch.func's model ensembling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+aten = torch.ops.aten
+
+State = dict[str, Tensor]
+
+
+def stack_states(states: Sequence[Mapping[str, Tensor]]) -> State:
+    """One state whose tensors have a first axis over the networks."""
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def unstack(state: Mapping[str, Tensor], place: int) -> State:
+    """The state of the network at `place`, copied."""
+    return {name: tensor[place].clone() for name, tensor in state.items()}
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Loss of each row in nats: `[..., classes]`, `[...]` → `[...]`."""
+    return -logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
+
+
+def training_step(model: nn.Module, example: tuple[Sequence[Tensor], Tensor, Tensor]) -> Callable[..., tuple[list[Tensor], Tensor]]:
+    """The function (parameters, images, labels) → (gradients, mean losses `[stack]`) for stacked parameters.
+
+    `example` gives the shapes it is made for: parameters `[stack, ...]` in the order of
+    `model.named_parameters()`, images `[stack, batch, ...]`, labels `[stack, batch]`.
+    """
+    names = [name for name, _ in model.named_parameters()]
+
+    def loss(parameters: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:
+        logits = functional_call(model, dict(zip(names, parameters, strict=True)), (x,))
+        return cross_entropy(logits, y).mean()
+
+    traced = make_fx(vmap(grad_and_value(loss)))(*example)
+    return without_idle_operations(traced)
+
+
+def without_idle_operations(traced: fx.GraphModule) -> fx.GraphModule:
+    """Drop the operations that vmap leaves behind and that change nothing: they cost more than small layers do."""
+    for node in list(traced.graph.nodes):
+        replacement = _same_value(node)
+        if replacement is not None:
+            node.replace_all_uses_with(replacement)
+            traced.graph.erase_node(node)
+    traced.graph.eliminate_dead_code()
+    traced.recompile()
+    return traced
+
+
+def _same_value(node: fx.Node) -> fx.Node | None:
+    """An earlier node that holds exactly the value of `node`, if its operation is idle."""
+    source = node.args[0] if node.op == "call_function" and node.args else None
+    if not isinstance(source, fx.Node):
+        return None
+    if node.target in (aten.expand.default, aten.view.default, aten._unsafe_view.default):
+        value, before = node.meta.get("val"), source.meta.get("val")
+        if value is not None and before is not None and value.shape == before.shape and value.stride() == before.stride():
+            return source
+    if node.target is aten.mul.Scalar and node.args[1] == 1:
+        return source
+    if node.target is aten.transpose.int and source.target is aten.transpose.int and node.args[1:] == source.args[1:]:
+        return source.args[0] if isinstance(source.args[0], fx.Node) else None
+    return None

@@ -1,0 +1,221 @@
+"""Networks and results on disk, found again by the id of their config.
+
+A store is a folder:
+
+    networks/ID/network.json             config, label, learning curves, versions
+    networks/ID/epoch-00060.safetensors  a checkpoint, with a digest of its tensors in the header
+    results/ID/result.json, arrays.npz   a finished experiment
+    runs/ID/                             progress of a run (lmc.engine)
+    damaged/                             what could not be read, set aside
+
+Everything is written to a temporary name and renamed, so a reader never sees half a file. Below every store lies a
+read-only layer: the networks and results that ship with the project. No torch is needed to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lmc.errors import StoreError
+from lmc.experiments.result import Result
+
+SHIPPED = Path(__file__).resolve().parent.parent / "models" / "pretrained"
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+def default_root() -> Path:
+    """`$LMC_STORE`, else the user's data folder."""
+    if os.environ.get("LMC_STORE"):
+        return Path(os.environ["LMC_STORE"])
+    try:
+        from platformdirs import user_data_path
+    except ImportError:
+        return Path.home() / ".cache" / "lmc"
+    return user_data_path("lmc-explorer", appauthor=False)
+
+
+class Store:
+    """The store in the folder `root`, made if missing.
+
+    Raises StoreError if the folder cannot be written.
+    """
+
+    def __init__(self, root: str | Path | None = None, *, shipped: Path | None = SHIPPED) -> None:
+        self.root = Path(root or default_root()).expanduser().resolve()
+        self._layers = [self.root] + ([shipped] if shipped else [])
+        try:
+            for name in ("networks", "results", "runs"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"the store folder {self.root} cannot be written ({error.strerror}); "
+                "choose another with --store or the variable LMC_STORE"
+            ) from None
+
+    # Results
+
+    def save_result(self, result: Result) -> None:
+        """Write a finished result; an equal id that is already there is replaced as a whole."""
+        content = {name: getattr(result, name) for name in Result.__dataclass_fields__ if name != "arrays"}
+        with self._writing(self.root / "results" / _checked(result.id)) as folder:
+            np.savez_compressed(folder / "arrays.npz", **result.arrays)  # type: ignore[arg-type]
+            (folder / "result.json").write_text(json.dumps(content))
+
+    def load_result(self, id: str) -> Result | None:  # noqa: A002 - the word of the design
+        """The result `id`, or None; a damaged one is set aside and counts as missing."""
+        for folder in self._find("results", id):
+            try:
+                content = json.loads((folder / "result.json").read_text())
+                with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+                    result = Result(**content, arrays=dict(arrays))
+                if result.id != id:
+                    raise ValueError("the result is another one")
+                return result
+            except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
+                self._set_aside(folder)
+        return None
+
+    # Networks
+
+    def save_network(
+        self, id: str, about: Mapping[str, Any], checkpoints: Mapping[int, Mapping[str, np.ndarray]]  # noqa: A002
+    ) -> None:
+        """Add checkpoints (epoch → state) to the network `id`; those already there are left alone."""
+        folder = self.root / "networks" / _checked(id)
+        folder.mkdir(exist_ok=True)
+        for epoch, state in checkpoints.items():
+            path = folder / _checkpoint_name(epoch)
+            if not path.exists():
+                arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
+                _write(path, save(arrays, metadata={"network": id, "epoch": str(epoch), "digest": _digest(arrays)}))
+        if not (folder / "network.json").exists():
+            _write(folder / "network.json", json.dumps(dict(about)).encode())
+
+    def load_checkpoint(self, id: str, epoch: int) -> dict[str, np.ndarray] | None:  # noqa: A002
+        """The state of network `id` after `epoch`, or None; a damaged file is set aside and counts as missing."""
+        for folder in self._find("networks", id):
+            path = folder / _checkpoint_name(epoch)
+            if not path.exists():
+                continue
+            try:
+                return _read_checkpoint(path)
+            except (OSError, ValueError, SafetensorError):
+                self._set_aside(path)
+        return None
+
+    def load_about(self, id: str) -> dict[str, Any] | None:  # noqa: A002
+        """Config, label, curves and versions of network `id`, or None."""
+        for folder in self._find("networks", id):
+            with contextlib.suppress(OSError):
+                try:
+                    about = json.loads((folder / "network.json").read_text())
+                    if isinstance(about, dict):
+                        return about
+                except ValueError:
+                    pass
+                self._set_aside(folder / "network.json")
+        return None
+
+    def run_folder(self, id: str) -> Path:  # noqa: A002
+        """Where the progress of a run is kept."""
+        return self.root / "runs" / _checked(id)
+
+    @contextlib.contextmanager
+    def lock(self, kind: str, id: str) -> Iterator[None]:  # noqa: A002
+        """Hold the lock of one run or network, across processes; without filelock installed there is none."""
+        try:
+            from filelock import FileLock
+        except ImportError:
+            yield
+            return
+        (self.root / "locks").mkdir(exist_ok=True)
+        with FileLock(self.root / "locks" / f"{kind}-{_checked(id)}"):
+            yield
+
+    def _find(self, kind: str, id: str) -> Iterator[Path]:  # noqa: A002
+        for layer in self._layers:
+            folder = layer / kind / _checked(id)
+            if folder.is_dir():
+                yield folder
+
+    @contextlib.contextmanager
+    def _writing(self, target: Path) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+        try:
+            yield folder
+            if target.exists():
+                target.rename(folder.with_name(folder.name + "-old"))
+            folder.rename(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder.with_name(folder.name + "-old"), ignore_errors=True)
+
+    def _set_aside(self, path: Path) -> None:
+        """Move what cannot be read to `damaged/`; a file of the shipped layer is left alone."""
+        if not path.is_relative_to(self.root):
+            return
+        (self.root / "damaged").mkdir(exist_ok=True)
+        name = "-".join(path.relative_to(self.root).parts)
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            path.rename(self.root / "damaged" / f"{name}-{time.time_ns()}")
+
+
+def with_seconds(result: Result, seconds: float) -> Result:
+    """The same result, produced in `seconds`."""
+    return replace(result, seconds=round(seconds, 3))
+
+
+def _checked(id: str) -> str:  # noqa: A002
+    if not _ID.fullmatch(id):
+        raise StoreError(f"{id!r} is no id; an id has 16 hexadecimal digits")
+    return id
+
+
+def _checkpoint_name(epoch: int) -> str:
+    return f"epoch-{epoch:05d}.safetensors"
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if (file.metadata() or {}).get("digest") != _digest(arrays):
+            raise ValueError("the digest does not fit the tensors")
+    return arrays
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

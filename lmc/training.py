@@ -1,0 +1,191 @@
+"""Training many networks at once.
+
+Networks of one family are trained in stacks of one fixed size, empty places filled with copies: measured, that is
+what makes a network's numbers independent of its neighbours, its place and the number of threads, bit for bit on the
+CPU. All parameters of a stack lie in one tensor, each network padded to a multiple of 64 numbers, so that the
+optimiser is one call and every network's numbers meet the same vector instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lmc.data import Dataset
+from lmc.interpolation import evaluate
+from lmc.seeds import generator, seed_for
+from lmc.stacking import State, stack_states, training_step, unstack
+
+SMALL = 100_000  # parameters
+PADDING = 64
+
+
+class Schedule(Protocol):
+    """What training needs to know of a recipe (`lmc.experiments.Recipe` fits)."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    def learning_rate(self, step: int, steps_per_epoch: int) -> float: ...
+
+
+@dataclass
+class Trained:
+    """Checkpoints by epoch (0 is the start) and learning curves.
+
+    A row of `curves` is an epoch and a split: on `test`, loss (nats) and error at its end; on `train`, the mean
+    loss of its batches while the network was learning from them, error None.
+    """
+
+    checkpoints: dict[int, State] = field(default_factory=dict)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+
+
+def initial_state(build: Callable[[], nn.Module], seed: int, dtype: torch.dtype = torch.float32) -> State:
+    """The state in which `build` leaves a network under `seed`: drawn in float32 on the CPU, then cast to `dtype`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for("initialisation", seed))
+        model = build()
+    return {name: t.detach().clone().to(dtype) if t.is_floating_point() else t for name, t in model.state_dict().items()}
+
+
+def stack_size(model: nn.Module) -> int:
+    """How many networks are trained together; depends on the architecture alone, so that numbers never do.
+
+    Measured on two cores: three small networks cost little more than one; of large ones two run fastest. A stack of
+    one would be slower, and its numbers would depend on the number of threads.
+    """
+    return 3 if sum(p.numel() for p in model.parameters()) <= SMALL else 2
+
+
+def train(
+    model: nn.Module,
+    starts: Sequence[Mapping[str, Tensor]],
+    order_seeds: Sequence[int],
+    dataset: Dataset,
+    schedule: Schedule,
+    *,
+    checkpoints: Sequence[int] = (),
+    report: Callable[[float, str], None] = lambda share, text: None,
+    finished: Callable[[int, Trained], None] = lambda place, trained: None,
+) -> list[Trained]:
+    """Train the networks that begin at `starts`; each sees the batches that its order seed gives.
+
+    `model` is a template whose own numbers are not used; starts and dataset share device and dtype. `checkpoints`
+    are epochs to keep beside the last one (0: the start). `report(share, text)` is called after every epoch and may
+    raise to stop; `finished(place, trained)` as soon as a stack is done. Results are in the order of `starts`.
+    """
+    size = stack_size(model)
+    keep = {*checkpoints, schedule.epochs}
+    results: list[Trained] = []
+    for first in range(0, len(starts), size):
+        places = range(first, min(first + size, len(starts)))
+        filled = [*places, *[places[0]] * (size - len(places))]
+        stack = _Stack(model, [starts[p] for p in filled], [order_seeds[p] for p in filled], dataset, schedule)
+        trained = [Trained() for _ in filled]
+        _record(trained, stack, 0, None, keep)
+        for epoch in range(1, schedule.epochs + 1):
+            losses = stack.run_epoch(epoch)
+            _record(trained, stack, epoch, losses, keep)
+            done = (first + len(places) * epoch / schedule.epochs) / len(starts)
+            report(done, f"training, epoch {epoch} of {schedule.epochs}")
+        for place, result in zip(places, trained, strict=False):
+            finished(place, result)
+            results.append(result)
+    return results
+
+
+def _record(trained: list[Trained], stack: _Stack, epoch: int, losses: Tensor | None, keep: set[int]) -> None:
+    test_loss, test_error = (values.tolist() for values in stack.test())
+    train_loss = None if losses is None else losses.tolist()
+    for k, result in enumerate(trained):
+        if train_loss is not None:
+            result.curves.append({"epoch": epoch, "split": "train", "loss": train_loss[k], "error": None})
+        result.curves.append({"epoch": epoch, "split": "test", "loss": test_loss[k], "error": test_error[k]})
+        if epoch in keep:
+            result.checkpoints[epoch] = unstack(stack.state(), k)
+
+
+class _Stack:
+    """The parameters, gradients and optimiser of the networks that are trained together."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        starts: Sequence[Mapping[str, Tensor]],
+        order_seeds: Sequence[int],
+        dataset: Dataset,
+        schedule: Schedule,
+    ) -> None:
+        self.model, self.order_seeds, self.dataset, self.schedule = model, order_seeds, dataset, schedule
+        self.steps = len(dataset.train_y) // schedule.batch_size
+        self.others = {n: t for n, t in stack_states(starts).items() if n not in dict(model.named_parameters())}
+        self.flat, self.parameters = _one_tensor([n for n, _ in model.named_parameters()], stack_states(starts))
+        self.flat.grad, gradients = _one_tensor(list(self.parameters), self.parameters)
+        self.gradients = list(gradients.values())
+        self.optimizer = _optimizer(self.flat, schedule)
+        model.train()
+        self.step = training_step(model, (list(self.parameters.values()), *self._batch(self._order(1), 0)))
+
+    def run_epoch(self, epoch: int) -> Tensor:
+        """One pass over the training set; mean loss of its batches, `[stack]`."""
+        order = self._order(epoch)
+        total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.flat.device)
+        values = list(self.parameters.values())
+        self.model.train()
+        for i in range(self.steps):
+            gradients, losses = self.step(values, *self._batch(order, i))
+            torch._foreach_copy_(self.gradients, gradients)
+            rate = self.schedule.learning_rate((epoch - 1) * self.steps + i, self.steps)
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.optimizer.step()
+            total += losses
+        return total / self.steps
+
+    def test(self) -> tuple[Tensor, Tensor]:
+        """Loss and error of every network on the test images."""
+        return evaluate(self.model, self.state(), self.dataset.test_x, self.dataset.test_y)
+
+    def state(self) -> State:
+        return {**self.parameters, **self.others}
+
+    def _order(self, epoch: int) -> Tensor:
+        """Image numbers in the order of this epoch, `[stack, N]`."""
+        n = len(self.dataset.train_y)
+        orders = [torch.randperm(n, generator=generator("order", seed, epoch)) for seed in self.order_seeds]
+        return torch.stack(orders).to(self.flat.device)
+
+    def _batch(self, order: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        chosen = order[:, i * self.schedule.batch_size : (i + 1) * self.schedule.batch_size]
+        return self.dataset.train_x[chosen], self.dataset.train_y[chosen]
+
+
+def _one_tensor(names: Sequence[str], stacked: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+    """A copy of the named tensors inside one `[stack, padded]` tensor, and views of it by name."""
+    sizes = {name: stacked[name][0].numel() for name in names}
+    first = stacked[names[0]]
+    padded = -(-sum(sizes.values()) // PADDING) * PADDING
+    flat = torch.zeros(len(first), padded, dtype=first.dtype, device=first.device)
+    views, start = {}, 0
+    for name, size in sizes.items():
+        views[name] = flat[:, start : start + size].view(stacked[name].shape)
+        views[name].copy_(stacked[name])
+        start += size
+    return flat, views
+
+
+def _optimizer(flat: Tensor, schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimizer == "adam":
+        return torch.optim.Adam([flat], lr=0.0, weight_decay=schedule.weight_decay, fused=True)
+    return torch.optim.SGD([flat], lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay, fused=True)

@@ -1,0 +1,42 @@
+"""Multi-layer perceptron."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+__all__ = ["MLP", "mlp"]
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class MLP(nn.Module):
+    """`depth` hidden layers of `width` units: linear, norm (if any), activation; then linear to logits.
+
+    Takes `[batch, *input_shape]` of any shape and returns `[batch, classes]`. PyTorch's default
+    initialisation.
+    """
+
+    def __init__(
+        self, inputs: int, classes: int, width: int, depth: int = 3, norm: str = "none", activation: str = "relu"
+    ) -> None:
+        super().__init__()
+        sizes = [inputs] + [width] * depth
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) if norm == "layer" else nn.Identity() for _ in range(depth))
+        self.activation = _ACTIVATIONS[activation]()
+        self.head = nn.Linear(sizes[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = self.activation(norm(layer(x)))
+        return self.head(x)
+
+
+def mlp(
+    *, input_shape: tuple[int, ...], classes: int, width: int, depth: int = 3, norm: str = "none", activation: str = "relu"
+) -> MLP:
+    """An `MLP` for inputs of `input_shape`."""
+    return MLP(math.prod(input_shape), classes, width, depth, norm, activation)
