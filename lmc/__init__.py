@@ -1,0 +1,12 @@
+"""LMC Explorer's core: linear mode connectivity modulo permutation.
+
+`lmc.run(lmc.Pair(width=32, seeds=(0, 1)))` runs an experiment; importing this loads neither torch nor scikit-learn.
+"""
+
+from lmc.errors import InputError, Stopped, StoreError
+from lmc.experiments import Pair, Recipe, make_recipe, run
+from lmc.result import Result
+from lmc.store import Store
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "Pair", "Recipe", "Result", "Stopped", "Store", "StoreError", "make_recipe", "run"]

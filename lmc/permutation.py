@@ -22,11 +22,13 @@ def identity(spec: PermutationSpec) -> Permutation:
 
 
 def random_permutation(spec: PermutationSpec, generator: torch.Generator) -> Permutation:
-    """A uniform draw for every group, in the order of `spec.groups`, on the generator's device."""
-    return {
-        name: torch.randperm(size, generator=generator, device=generator.device)
-        for name, size in spec.groups.items()
-    }
+    """A uniform draw for every group, on the generator's device.
+
+    Groups are drawn in the order of their names, so that the order of `spec.groups` changes nothing.
+    """
+    device = generator.device
+    drawn = {n: torch.randperm(spec.groups[n], generator=generator, device=device) for n in sorted(spec.groups)}
+    return {name: drawn[name] for name in spec.groups}
 
 
 def compose(second: Mapping[str, Tensor], first: Mapping[str, Tensor]) -> Permutation:
@@ -66,7 +68,7 @@ def _matches(p: Mapping[str, Tensor], q: Mapping[str, Tensor]) -> dict[str, tupl
         left = p[name] if name in p else torch.arange(len(q[name]))
         right = q[name] if name in q else torch.arange(len(left))
         if len(left) != len(right):
-            raise ValueError(f"the group {name!r} has {len(left)} units in one and {len(right)} in the other.")
+            raise ValueError(f"{name!r} has {len(left)} units in one and {len(right)} in the other.")
         found[name] = (int((left.cpu() == right.cpu()).sum()), len(left))
     return found
 
@@ -118,6 +120,6 @@ def validate(spec: PermutationSpec, permutation: Mapping[str, Tensor]) -> None:
             raise ValueError(f"the permutation moves {name!r}; the groups are {', '.join(spec.groups)}.")
         size = spec.groups[name]
         if index.dtype != torch.long or index.ndim != 1:
-            raise ValueError(f"the index of {name!r} must be a vector of int64, not {index.dtype} {index.ndim}-d.")
+            raise ValueError(f"the index of {name!r} must be an int64 vector, not {index.dtype}, {index.ndim}-d.")
         if not torch.equal(index.sort().values.cpu(), torch.arange(size)):
             raise ValueError(f"the index of {name!r} must hold each of 0 … {size - 1} exactly once.")

@@ -4,7 +4,7 @@ A store is a folder:
 
     networks/ID/network.json             config, label, learning curves, versions
     networks/ID/epoch-00060.safetensors  a checkpoint, with a digest of its tensors in the header
-    results/ID/result.json, arrays.npz   a finished experiment
+    results/ID/result.json, arrays.npz   a finished experiment; result.json begins with a line that is its digest
     runs/ID/                             progress of a run (lmc.engine)
     damaged/                             what could not be read, set aside
 
@@ -33,7 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lmc.errors import StoreError
-from lmc.experiments.result import Result
+from lmc.result import Result
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / "pretrained"
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -74,24 +74,35 @@ class Store:
 
     def save_result(self, result: Result) -> None:
         """Write a finished result; an equal id that is already there is replaced as a whole."""
-        content = {name: getattr(result, name) for name in Result.__dataclass_fields__ if name != "arrays"}
+        content = json.dumps({name: getattr(result, name) for name in Result.__dataclass_fields__ if name != "arrays"})
         with self._writing(self.root / "results" / _checked(result.id)) as folder:
             np.savez_compressed(folder / "arrays.npz", **result.arrays)  # type: ignore[arg-type]
-            (folder / "result.json").write_text(json.dumps(content))
+            (folder / "result.json").write_text(f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}")
 
     def load_result(self, id: str) -> Result | None:  # noqa: A002 - the word of the design
         """The result `id`, or None; a damaged one is set aside and counts as missing."""
         for folder in self._find("results", id):
             try:
-                content = json.loads((folder / "result.json").read_text())
+                digest, content = (folder / "result.json").read_text().split("\n", 1)
+                if digest != hashlib.sha256(content.encode()).hexdigest():
+                    raise ValueError("the digest does not fit the result")
                 with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-                    result = Result(**content, arrays=dict(arrays))
-                if result.id != id:
-                    raise ValueError("the result is another one")
-                return result
+                    return Result(**json.loads(content), arrays=dict(arrays))
             except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
                 self._set_aside(folder)
         return None
+
+    def has_result(self, id: str) -> bool:  # noqa: A002
+        """Whether a result `id` is there, unread."""
+        return any((folder / "result.json").exists() for folder in self._find("results", id))
+
+    def results(self) -> Iterator[Result]:
+        """All readable results of this store, newest first; shipped ones are left out."""
+        folders = [p for p in (self.root / "results").iterdir() if _ID.fullmatch(p.name)]
+        for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
+            result = self.load_result(folder.name)
+            if result is not None:
+                yield result
 
     # Networks
 

@@ -121,7 +121,8 @@ def finish(chart: Any, description: str, *, height: int | None = 380) -> Any:
     out = out.configure_axis(
         labelFontSize=FONT["label"], titleFontSize=FONT["title"], labelLimit=260, titlePadding=12, labelPadding=6
     )
-    out = out.configure_legend(labelFontSize=FONT["label"], titleFontSize=FONT["title"])
+    stacked = {"top": {"direction": "vertical", "margin": 4}}
+    out = out.configure_legend(labelFontSize=FONT["label"], titleFontSize=FONT["title"], layout=stacked)
     return out.configure_text(fontSize=FONT["mark"]).configure_view(strokeWidth=0)
 
 

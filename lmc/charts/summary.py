@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
-from lmc.barriers import BASELINES, baseline_values
+from lmc.barriers import BASELINES, barrier, baseline_values
 from lmc.charts.style import CONNECTED
 
 Table = pd.DataFrame | dict[str, list]  # type: ignore[type-arg]
@@ -64,7 +64,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, resolution: float | None
     mean = float(np.mean(v))
     low, high = float(np.min(v)), float(np.max(v))
     if len(v) >= 3:
-        half = float(stats.t.ppf(0.975, len(v) - 1) * np.std(v, ddof=1) / np.sqrt(len(v)))
+        half = float(stdtrit(len(v) - 1, 0.975) * np.std(v, ddof=1) / np.sqrt(len(v)))
         low, high = mean - half, mean + half
     step = resolution or 0.0
     return Interval(mean, min(low, mean - step), max(high, mean + step))
@@ -91,11 +91,13 @@ def mean_baseline(path: pd.DataFrame, measure: str, baseline: str = "line") -> p
     return mean.assign(threshold=mean["value"] + CONNECTED)
 
 
-def peak_excess(curves: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
-    """By method, how far the mean curve rises above the baseline at most."""
-    joined = curves.merge(base, on="lam", suffixes=("", "_baseline"))
-    excess = joined["value"] - joined["value_baseline"]
-    return {str(m): float(x) for m, x in excess.groupby(joined["method"]).max().items()}
+def mean_barriers(path: pd.DataFrame, measure: str, baseline: str = "line") -> dict[str, float]:
+    """By method, the barrier of each pair (its largest rise above the baseline), mean over pairs."""
+    found: dict[str, list[float]] = {}
+    for (_, method), group in path.groupby(["pair", "method"], sort=False):
+        one = group.sort_values("lam")
+        found.setdefault(str(method), []).append(barrier(one["lam"].tolist(), one[measure].tolist(), baseline))
+    return {method: float(np.mean(values)) for method, values in found.items()}
 
 
 def clipped(data: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -119,9 +119,9 @@ def _index(axis: Axis, permutation: Mapping[str, Tensor], device: torch.device |
             combined = (combined[:, None] * part.size + inner).reshape(-1)
         return combined
     if isinstance(axis, Sum):
-        starts = itertools.accumulate((part.size for part in axis.parts[:-1]), initial=0)
-        moved = (_index(part, permutation, device) + start for part, start in zip(axis.parts, starts))
-        return torch.cat(list(moved))
+        starts = itertools.accumulate((part.size for part in axis.parts), initial=0)
+        pairs = zip(axis.parts, starts, strict=False)
+        return torch.cat([_index(part, permutation, device) + start for part, start in pairs])
     return torch.arange(axis.size, device=device)
 
 

@@ -1,0 +1,158 @@
+"""The command line's options, output and exit status: 0 done, 2 input that cannot be run, 130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import Field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lmc.data import dataset_info, list_datasets
+from lmc.errors import InputError, Stopped, StoreError
+from lmc.experiments import EXPERIMENTS, RECIPES, get_architecture, list_models, run
+from lmc.experiments.base import Experiment
+from lmc.experiments.spelling import option_fields, parse, takes_many
+from lmc.progress import Lines, ProgressFile
+from lmc.result import Result
+from lmc.store import Store
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage block."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = vars(_parser().parse_args(argv))
+    what = options.pop("what")
+    with _progress(options.pop("progress_file", None)) as file:
+        try:
+            if what == "data":
+                return _list_data()
+            if what == "runs":
+                return _list_runs(Store(options["store"]))
+            return _run(what, options, file)
+        except InputError as error:
+            return _refused(error.for_command_line(), file)
+        except StoreError as error:
+            return _refused(f"--store: {error}", file)
+        except (KeyboardInterrupt, Stopped):
+            print("interrupted; networks that were finished are kept", file=sys.stderr)
+            if file:
+                file.end("stopped")
+            return 130
+
+
+def _run(what: str, options: dict[str, Any], file: ProgressFile | None) -> int:
+    as_json, store, device = (options.pop(name) for name in ("json", "store", "device"))
+    words = {name: [value] if isinstance(value, str) else value for name, value in options.items() if value is not None}
+    config = parse(EXPERIMENTS[what], words)
+    lines = Lines()
+    try:
+        result = run(config, store=store, device=device, report=file or lines)
+    finally:
+        lines.close()
+    if file:
+        file.end("done")
+    print(json.dumps(result.to_json()) if as_json else _summary(result, config))
+    return 0
+
+
+def _refused(sentence: str, file: ProgressFile | None) -> int:
+    print(f"lmc: {sentence}", file=sys.stderr)
+    if file:
+        file.end("failed", sentence)
+    return 2
+
+
+@contextlib.contextmanager
+def _progress(folder: str | None) -> Iterator[ProgressFile | None]:
+    if folder is None:
+        yield None
+        return
+    with ProgressFile(Path(folder)) as file:
+        yield file
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="lmc", description="Linear mode connectivity modulo permutation.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="what", required=True, metavar="EXPERIMENT", parser_class=_Parser)
+    for name, cls in EXPERIMENTS.items():
+        one = commands.add_parser(name, help=_first_line(cls), description=cls.__doc__, allow_abbrev=False)
+        for spec in option_fields(cls):
+            _add_option(one, spec)
+        one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
+        one.add_argument("--json", action="store_true", help="print the result as one JSON object")
+        one.add_argument("--progress-file", metavar="DIR", help="keep progress.json in this folder; a file `stop` there stops the run")
+        _add_store(one)
+    commands.add_parser("data", help="list the data sets and which are on disk", allow_abbrev=False)
+    _add_store(commands.add_parser("runs", help="list what the store holds", allow_abbrev=False))
+    return parser
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="folder of networks and results (default: $LMC_STORE or your data folder)")
+
+
+def _add_option(parser: argparse.ArgumentParser, spec: Field[Any]) -> None:
+    """Values stay words here: the config itself checks them, with the same sentence everywhere."""
+    many = takes_many(spec)
+    default = " ".join(map(str, spec.default)) if many else spec.default
+    note = f" (default: {default})" if default != "" and default is not None else ""
+    choices = spec.metadata["choices"] or _CHOICES.get(spec.name, ())
+    text = spec.metadata["help"] + (f"; one of: {', '.join(choices)}" if choices and not many else "")
+    text += f"; of: {', '.join(choices)}" if choices and many else ""
+    parser.add_argument(
+        f"--{spec.name.replace('_', '-')}",
+        nargs="+" if many else None,
+        metavar=spec.name.upper() if not many else spec.name.rstrip("s").upper(),
+        help=(text + note).replace("%", "%%"),
+    )
+
+
+_CHOICES = {
+    "dataset": list_datasets(),
+    "arch": list_models(),
+    "recipe": list(RECIPES),
+    "norm": sorted({norm for name in list_models() for norm in get_architecture(name).norms}),
+    "activation": sorted({a for name in list_models() for a in get_architecture(name).activations}),
+}
+
+
+def _first_line(cls: type[Experiment]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _list_data() -> int:
+    for name in list_datasets():
+        info = dataset_info(name)
+        print(f"{name}: {info.title}, {info.train_images} training and {info.test_images} test images, on disk")
+    return 0
+
+
+def _list_runs(store: Store) -> int:
+    print(f"store: {store.root}")
+    for result in store.results():
+        config = result.config
+        print(f"{result.id}  {result.experiment}  {config['dataset']}  {config['arch']}  width {config['width']}  seeds {' '.join(map(str, config['seeds']))}")
+    return 0
+
+
+def _summary(result: Result, config: Experiment) -> str:
+    rows = [f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, width {config.width}, depth {config.depth}"]
+    pairs = len(dict.fromkeys(result.tables["barriers"]["pair"]))
+    rows.append(f"mean barrier over {pairs} pair{'s' * (pairs > 1)}: the most by which the segment exceeds the line between its ends")
+    for method in config.method:
+        test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
+        loss = result.metrics[f"loss_barrier.{method}.direct.test"]
+        rows.append(f"  {method:12} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
+    rows.append(f"largest change of a logit by a permutation: {result.metrics['check.max_logit_difference']:.1e}")
+    rows.append(f"{result.seconds:.1f} s on {result.made_with['device']}")
+    return "\n".join(rows)

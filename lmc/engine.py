@@ -1,0 +1,117 @@
+"""Where experiments run for the app: one child process `python -m lmc …` for each run.
+
+The interface is what the pages know: submit a config and get its id, ask for the status by id, cancel by id. Progress
+lies in a file beside the run in the store, so any process on that store finds a run again, and equal configs share one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmc import progress
+from lmc.experiments import Experiment
+from lmc.experiments.spelling import arguments
+from lmc.result import Result
+from lmc.store import Store
+
+SILENCE = 15.0  # seconds without a sign of life after which a run counts as lost
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Status:
+    """`state` is one of `unknown`, `running`, `done`, `failed`, `stopped`; `error` is one sentence."""
+
+    state: str
+    share: float = 0.0
+    text: str = ""
+    seconds_left: float | None = None
+    error: str = ""
+
+
+class Engine:
+    """Runs experiments on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def submit(self, config: Experiment, device: str = "auto") -> str:
+        """Start the run unless it is running or done already; returns its id."""
+        id_ = config.id
+        with self.store.lock("submit", id_):
+            if self.status(id_).state in ("running", "done"):
+                return id_
+            folder = self.store.run_folder(id_)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            call = [sys.executable, "-m", "lmc", *arguments(config), "--device", device, "--store", str(self.store.root)]
+            with open(folder / "log.txt", "wb") as log:
+                self._children[id_] = subprocess.Popen(
+                    [*call, "--progress-file", str(folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=PROJECT,
+                    start_new_session=True,
+                )
+        return id_
+
+    def result(self, id_: str) -> Result | None:
+        """The finished result, or None."""
+        return self.store.load_result(id_)
+
+    def status(self, id_: str) -> Status:
+        """How the run stands; `unknown` if this store never heard of it."""
+        if self.store.has_result(id_):
+            return Status("done", 1.0)
+        said = progress.read(self.store.run_folder(id_))
+        child = self._children.get(id_)
+        ended = child is not None and child.poll() is not None
+        if said is None:
+            if child is None:
+                return Status("unknown")
+            return Status("failed", error=self._last_words(id_)) if ended else Status("running", text="starting")
+        if said["state"] in ("failed", "stopped"):
+            return Status(said["state"], said["share"], error=said.get("error", ""))
+        if ended or time.time() - said["alive"] > SILENCE:
+            if self.store.has_result(id_):
+                return Status("done", 1.0)
+            return Status("failed", said["share"], error=self._last_words(id_))
+        return Status("running", said["share"], said["text"], _seconds_left(said["share"], said["started"]))
+
+    def cancel(self, id_: str, patience: float = 3.0) -> None:
+        """Ask the run to stop, and end it if it has not after `patience` seconds; what it finished stays."""
+        folder = self.store.run_folder(id_)
+        if self.status(id_).state != "running":
+            return
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "stop").touch()
+        child = self._children.get(id_)
+        if child is None:
+            return
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            with progress.ProgressFile(folder) as file:
+                file.end("stopped")
+
+    def _last_words(self, id_: str) -> str:
+        """The last line that the process wrote, or that it wrote none."""
+        with contextlib.suppress(OSError):
+            lines = (self.store.run_folder(id_) / "log.txt").read_text(errors="replace").strip().splitlines()
+            if lines:
+                return f"The run ended without a result; its last line was: {lines[-1]}"
+        return "The run ended without a result and without a word, as when the machine runs out of memory; start it again."
+
+
+def _seconds_left(share: float, started: float) -> float | None:
+    return (time.time() - started) * (1 - share) / share if share > 0.05 else None

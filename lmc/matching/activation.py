@@ -1,0 +1,68 @@
+"""Activation matching (Git Re-Basin, section 3.1; Pearson correlation as in Li et al. 2015 and REPAIR)."""
+
+from __future__ import annotations
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from lmc.matching.base import Match, Task
+
+IMAGES = 1_024  # images in one pass
+
+
+def activation_matching(task: Task, *, kernel: str = "pearson") -> Match:
+    """Pair the units that answer alike on the training images; every group is one assignment problem of its own.
+
+    `kernel` is `pearson` (correlation) or `dot` (uncentred inner product) of post-activation values.
+    """
+    similarity = task.correlation if kernel == "pearson" else unit_similarity(task, kernel)
+    permutation = {}
+    for group, scores in similarity.items():
+        _, columns = linear_sum_assignment(scores.cpu().numpy(), maximize=True)
+        permutation[group] = torch.from_numpy(columns)
+    return Match(permutation, task.objective(permutation))
+
+
+@torch.no_grad()
+def unit_similarity(task: Task, kernel: str) -> dict[str, Tensor]:
+    """Similarity of every unit of A with every unit of B, group → `[units, units]` float64, in one pass.
+
+    Sums are kept in float64. A unit that never changes (a dead one) has correlation 0 with all.
+    """
+    sums: dict[str, _Moments] = {}
+    for images in task.inputs.split(IMAGES):
+        of_a, of_b = task.traced.activations(task.a, images), task.traced.activations(task.b, images)
+        for group, values in of_a.items():
+            sums.setdefault(group, _Moments()).add(values.double(), of_b[group].double())
+    return {group: sums[group].pearson() if kernel == "pearson" else sums[group].dot() for group in task.spec.groups}
+
+
+class _Moments:
+    """Running sums of two sets of samples `[samples, units]`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.a = self.b = self.aa = self.bb = self.ab = torch.zeros(())
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        if not self.count:  # sums are kept around the first samples' means, so that little cancels later
+            self.centre_a, self.centre_b = a.mean(0), b.mean(0)
+            self.a = self.b = self.aa = self.bb = self.ab = torch.zeros((), dtype=a.dtype, device=a.device)
+        a, b = a - self.centre_a, b - self.centre_b
+        self.count += len(a)
+        self.a, self.b = self.a + a.sum(0), self.b + b.sum(0)
+        self.aa, self.bb = self.aa + (a * a).sum(0), self.bb + (b * b).sum(0)
+        self.ab = self.ab + a.T @ b
+
+    def pearson(self) -> Tensor:
+        n = self.count
+        covariance = self.ab / n - torch.outer(self.a, self.b) / n**2
+        scale_a, scale_b = (self.aa / n - (self.a / n) ** 2), (self.bb / n - (self.b / n) ** 2)
+        scale = torch.outer(scale_a.clamp_min(0).sqrt(), scale_b.clamp_min(0).sqrt())
+        return torch.where(scale > 1e-12, covariance / scale.clamp_min(1e-12), 0.0)
+
+    def dot(self) -> Tensor:
+        n = self.count
+        mean_a, mean_b = self.a / n + self.centre_a, self.b / n + self.centre_b
+        return self.ab / n - torch.outer(self.a, self.b) / n**2 + torch.outer(mean_a, mean_b)
