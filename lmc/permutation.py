@@ -27,7 +27,10 @@ def random_permutation(spec: PermutationSpec, generator: torch.Generator) -> Per
     Groups are drawn in the order of their names, so that the order of `spec.groups` changes nothing.
     """
     device = generator.device
-    drawn = {n: torch.randperm(spec.groups[n], generator=generator, device=device) for n in sorted(spec.groups)}
+    drawn = {
+        name: torch.randperm(size, generator=generator, device=device)
+        for name, size in sorted(spec.groups.items())
+    }
     return {name: drawn[name] for name in spec.groups}
 
 
@@ -120,6 +123,7 @@ def validate(spec: PermutationSpec, permutation: Mapping[str, Tensor]) -> None:
             raise ValueError(f"the permutation moves {name!r}; the groups are {', '.join(spec.groups)}.")
         size = spec.groups[name]
         if index.dtype != torch.long or index.ndim != 1:
-            raise ValueError(f"the index of {name!r} must be an int64 vector, not {index.dtype}, {index.ndim}-d.")
+            found = f"{index.dtype} with {index.ndim} axes"
+            raise ValueError(f"the index of {name!r} must be one axis of torch.int64, not {found}.")
         if not torch.equal(index.sort().values.cpu(), torch.arange(size)):
             raise ValueError(f"the index of {name!r} must hold each of 0 … {size - 1} exactly once.")

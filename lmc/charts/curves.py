@@ -28,6 +28,7 @@ def curves_chart(curves: Table, *, measure: str = "error", names: Mapping[str, s
     splits = [s for s in _SPLIT_DASH if s in set(data["split"])]
     dashes = alt.Scale(domain=[s.capitalize() for s in splits], range=[_SPLIT_DASH[s] for s in splits])
     legend = style.top_legend(columns=3)
+    inside = style.top_legend(columns=1, orient="top-right", direction="vertical", offset=8)
     chart = (
         alt.Chart(data[["name", "what", "epoch", "value"]])
         .mark_line(strokeWidth=3, strokeCap="butt")
@@ -41,7 +42,7 @@ def curves_chart(curves: Table, *, measure: str = "error", names: Mapping[str, s
             color=alt.Color(
                 "name:N", scale=alt.Scale(domain=list(called.values()), range=list(colors.values())), legend=legend
             ),
-            strokeDash=alt.StrokeDash("what:N", scale=dashes, legend=legend),
+            strokeDash=alt.StrokeDash("what:N", scale=dashes, legend=inside),
             tooltip=[
                 alt.Tooltip("name:N", title="Network"),
                 alt.Tooltip("what:N", title="Images"),

@@ -34,6 +34,7 @@ def fixed_spec(chart: Any, *, dark: bool = False, width: int = 900) -> dict[str,
         spec: dict[str, Any] = json.loads(chart.to_json().replace(INK, theme["ink"]))
     if spec.get("width") == "container":
         spec |= {"width": width, "autosize": {"type": "fit", "contains": "padding"}}
+    spec["description"] = spec.get("usermeta", {}).get("alt", "")
     spec["background"], spec["padding"] = theme["background"], 16
     spec["config"] = _merged(_config(theme), spec.get("config", {}))
     return spec

@@ -63,7 +63,7 @@ def _cells(values: npt.NDArray[np.floating[Any]], shift: float, name: str) -> pd
 def _heat(cells: pd.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     bar = alt.Legend(
         orient="bottom", title="Correlation of two units", gradientLength=260, gradientThickness=14,
-        values=[-1, -0.5, 0, 0.5, 1], format="+.1~f", titleLimit=300, offset=34,
+        values=[-1, -0.5, 0, 0.5, 1], labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.1~f')",titleLimit=300, offset=34,
     )  # fmt: skip
     colors = alt.Scale(domain=[-1, -1e-6, 1e-6, 1], range=_DIVERGING, clamp=True)
     tips = [alt.Tooltip("map:N", title="Map"), alt.Tooltip("a:Q", title="Unit of A")]

@@ -117,15 +117,12 @@ def top_legend(columns: int = 2, **options: Any) -> alt.Legend:
 def finish(chart: Any, description: str, *, height: int | None = 380) -> Any:
     """What every chart has: the width of its place, readable type, an SVG picture, a description for screen readers."""
     sized = {"width": "container", "height": height} if height is not None else {"width": "container"}
-    out = chart.properties(description=description, usermeta={"embedOptions": {"renderer": "svg"}}, **sized)
-    out = out.configure_axis(
-        labelFontSize=FONT["label"], titleFontSize=FONT["title"], labelLimit=260, titlePadding=12, labelPadding=6
-    )
-    stacked = {"top": {"direction": "vertical", "margin": 4}}
-    out = out.configure_legend(labelFontSize=FONT["label"], titleFontSize=FONT["title"], layout=stacked)
+    out = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}, "alt": description}, **sized)
+    words = {"labelFontSize": FONT["label"], "titleFontSize": FONT["title"], "labelColor": INK, "titleColor": INK}
+    out = out.configure_axis(labelLimit=260, titlePadding=12, labelPadding=6, **words).configure_legend(**words)
     return out.configure_text(fontSize=FONT["mark"]).configure_view(strokeWidth=0)
 
 
 def describe(chart: Any) -> str:
-    """The sentence that says in words what a chart shows, for `alt=`."""
-    return str(chart.description)
+    """The sentence that says in words what a chart shows, for `alt=`; exported files carry it too."""
+    return str(chart.usermeta["alt"])

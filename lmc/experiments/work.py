@@ -69,7 +69,7 @@ class Work:
 
     def traced(self, network: Network) -> Traced:
         """The symmetries of the network's architecture, traced once per process."""
-        return _traced(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
+        return traced(network)
 
     def dataset(self, network: Network) -> Dataset:
         """The network's data on the device, in its dtype."""
@@ -142,6 +142,11 @@ def torch_dtype(network: Network) -> torch.dtype:
 def build(network: Network) -> nn.Module:
     """The network's architecture, freshly initialised from torch's global generator."""
     return _build(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
+
+
+def traced(network: Network) -> Traced:
+    """The symmetries of the network's architecture, traced once per process."""
+    return _traced(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
 
 
 def check_size(network: Network) -> None:

@@ -63,7 +63,8 @@ def product(parts: Iterable[Axis]) -> Axis:
     """The product of axes in normal form: no size-1 factors, nothing nested, neighbouring `Fixed` merged."""
     flat: list[Axis] = []
     for part in parts:
-        for factor in part.parts if isinstance(part, Product) else (part,):
+        whole = product(part.parts) if isinstance(part, Product) else part
+        for factor in whole.parts if isinstance(whole, Product) else (whole,):
             if factor.size == 1:
                 continue
             if isinstance(factor, Fixed) and flat and isinstance(flat[-1], Fixed):
@@ -78,7 +79,8 @@ def concatenation(parts: Iterable[Axis]) -> Axis:
     """The sum of axes in normal form: no empty parts, nothing nested, neighbouring `Fixed` merged."""
     flat: list[Axis] = []
     for part in parts:
-        for piece in part.parts if isinstance(part, Sum) else (part,):
+        whole = concatenation(part.parts) if isinstance(part, Sum) else part
+        for piece in whole.parts if isinstance(whole, Sum) else (whole,):
             if piece.size == 0:
                 continue
             if isinstance(piece, Fixed) and flat and isinstance(flat[-1], Fixed):
@@ -104,6 +106,8 @@ def spans(axis: Axis) -> list[tuple[int, int, tuple[Axis, ...]]]:
     Raises:
         SymmetryError: a concatenation lies inside a moving product, so no run of entries is a plain product.
     """
+    if isinstance(axis, Product):
+        axis = product(axis.parts)
     if isinstance(axis, Fixed | Group):
         return [(0, axis.size, (axis,))]
     runs: list[tuple[int, int, tuple[Axis, ...]]] = []

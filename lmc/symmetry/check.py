@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lmc.permutation import apply_permutation, random_permutation
+# The module, not its functions: it imports this package, so one of the two must look names up late.
+from lmc import permutation as permutations
 from lmc.symmetry.axes import SymmetryError
 from lmc.symmetry.spec import PermutationSpec
 
@@ -53,7 +54,7 @@ def check_spec(
     Raises:
         SymmetryError: the function changed by more than 1e-10; the text names the first bad group.
     """
-    permutation = random_permutation(spec, generator)
+    permutation = permutations.random_permutation(spec, generator)
     joint = max_logit_difference(model, spec, permutation, inputs=inputs)
     if joint <= TOLERANCE:
         return
@@ -76,7 +77,9 @@ def _difference(
     state = network.state_dict()
     with torch.no_grad():
         before = network(inputs)
-        after = torch.func.functional_call(network, apply_permutation(spec, permutation, state), (inputs,))
+        permuted = permutations.apply_permutation(spec, permutation, state)
+        # The state names every alias of a tied tensor, each with its own copy of the same values.
+        after = torch.func.functional_call(network, permuted, (inputs,), tie_weights=False)
     change = (after - before).abs().max() / before.abs().max().clamp(min=1)
     return float(change)
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lmc.symmetry.axes import Axis, Fixed, Group, Product, Sum, SymmetryError, groups_in, spans
+from lmc.symmetry.axes import (
+    Axis,
+    Fixed,
+    Group,
+    Product,
+    Sum,
+    SymmetryError,
+    concatenation,
+    groups_in,
+    product,
+    spans,
+)
 
 
 def outer_factors(axis: Axis) -> Axis:
@@ -59,7 +70,7 @@ def renamed(axis: Axis, names: Mapping[str, tuple[str, int]]) -> Axis:
         # Atoms that no parameter has are of no use to anyone: they count as fixed.
         return Group(*names[axis.name]) if axis.name in names else Fixed(axis.size)
     if isinstance(axis, Product):
-        return Product(tuple(renamed(part, names) for part in axis.parts))
+        return product(renamed(part, names) for part in axis.parts)
     if isinstance(axis, Sum):
-        return Sum(tuple(renamed(part, names) for part in axis.parts))
+        return concatenation(renamed(part, names) for part in axis.parts)
     return axis

@@ -32,6 +32,7 @@ class Traced:
     _model: nn.Module = field(repr=False)
     _captured: Captured = field(repr=False)
     _taps: Mapping[str, tuple[Tap, ...]] = field(repr=False)
+    _others: dict[tuple[int, ...], Captured] = field(default_factory=dict, repr=False)
 
     def activations(
         self, state: Mapping[str, Tensor], x: Tensor, which: Literal["last", "all"] = "last"
@@ -68,9 +69,12 @@ class Traced:
 
         if self._captured.batch in (None, x.shape[0]):
             return self._captured
-        floats = next((p for p in self._model.parameters()), torch.empty(0))
-        dtype = floats.dtype if x.is_floating_point() else x.dtype
-        return capture(self._model, torch.zeros(x.shape, dtype=dtype, device=floats.device))
+        if (key := tuple(x.shape)) not in self._others:
+            first = next(self._model.parameters(), x)
+            dtype = self._captured.dtype if x.is_floating_point() else x.dtype
+            example = torch.zeros(x.shape, dtype=dtype, device=first.device)
+            self._others[key] = capture(self._model, example)
+        return self._others[key]
 
 
 def trace(model: nn.Module, example: Tensor) -> Traced:

@@ -1,0 +1,62 @@
+"""Networks of a finished pair as files, B also in its permuted order."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmc.errors import StoreError
+from lmc.experiments.base import Network
+from lmc.experiments.pair import Pair, array_name
+from lmc.result import Result
+from lmc.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def pair_networks(config: Pair, result: Result, store: Store, members: tuple[int, int]) -> bytes:
+    """A zip of safetensors: A, B, and B under the permutation of each method, with the config beside them.
+
+    Raises StoreError if a network is no longer in the store.
+    """
+    from safetensors.torch import save
+
+    networks = config.networks()
+    a, b = (networks[k] for k in members)
+    pair = f"{a.label}-{b.label}"
+    states = {"A": _state(store, a), "B": _state(store, b)}
+    for method in config.method:
+        if method != "none":
+            states[f"B_{method}"] = _permuted(config, result, states["B"], pair, method)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps({"A": a.to_json(), "B": b.to_json(), "pair": config.to_json()}, indent=2))
+        for name, state in states.items():
+            archive.writestr(f"{name}.safetensors", save({k: v.contiguous() for k, v in state.items()}))
+    return out.getvalue()
+
+
+def _state(store: Store, network: Network) -> Mapping[str, Tensor]:
+    import torch
+
+    arrays = store.load_checkpoint(network.id, network.recipe.epochs)
+    if arrays is None:
+        raise StoreError(f"network {network.label} is no longer in the store {store.root}; run the experiment again")
+    return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+
+
+def _permuted(config: Pair, result: Result, state: Mapping[str, Tensor], pair: str, method: str) -> Mapping[str, Tensor]:
+    import torch
+
+    from lmc.experiments.work import traced
+    from lmc.permutation import apply_permutation
+
+    spec = traced(config.networks()[0]).spec
+    orders = {g: torch.from_numpy(result.arrays[array_name(pair, method, "permutation", g)]).long() for g in spec.groups}
+    return apply_permutation(spec, orders, dict(state))

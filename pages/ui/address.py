@@ -1,0 +1,60 @@
+"""The address bar: what it may hold, what it cannot mean, and a link that spells everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import streamlit as st
+
+from lmc.errors import InputError
+from lmc.experiments import Pair
+from lmc.experiments.recipe import RECIPE_FIELDS
+from lmc.experiments.spelling import option_fields, parse, takes_many
+
+VERSION = "1"
+VIEW_PARAMETERS = {"lam": "λ", "split": "split", "measure": "measure", "baseline": "baseline", "pair": "pair"}
+
+
+def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
+    """The config that the words spell, with defaults where they cannot be used, and a sentence for each of those."""
+    kept, notes = {name: list(given) for name, given in words.items()}, []
+    while True:
+        try:
+            return parse(Pair, kept), notes
+        except InputError as error:
+            culprit = error.option if error.option in kept else next(iter(kept))
+            kept.pop(culprit)
+            notes.append(f"{error} The default is shown instead.")
+
+
+def asked() -> tuple[dict[str, list[str]], list[str]]:
+    """The config options in the address, as words, and a sentence for each name that means nothing."""
+    names = {spec.name: takes_many(spec) for spec in option_fields(Pair)}
+    words, notes = {}, []
+    for name in st.query_params:
+        given = st.query_params.get_all(name)
+        if name in names:
+            words[name] = [word for value in given for word in value.replace(",", " ").split()] if names[name] else given
+        elif name not in VIEW_PARAMETERS and name != "v" and not name.startswith("embed"):
+            notes.append(f"{name}: there is no such setting; it is ignored.")
+    return words, notes
+
+
+def link(config: Pair, view: Mapping[str, object]) -> str:
+    """The address of this page with every setting spelled out, so that later defaults do not change it."""
+    words: dict[str, list[str]] = {"v": [VERSION]}
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        if spec.name == "recipe":
+            words.update({n: _spelled(getattr(value, n)) for n in RECIPE_FIELDS if getattr(value, n) != ()})
+        else:
+            words[spec.name] = _spelled(value)
+    words.update({name: [str(value)] for name, value in view.items()})
+    parts = urlsplit(str(st.context.url or "http://localhost:8501/"))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(words, doseq=True), ""))
+
+
+def _spelled(value: object) -> list[str]:
+    return [" ".join(map(str, value))] if isinstance(value, tuple) else [str(value)]

@@ -1,0 +1,72 @@
+"""The result of the current choice: found, or computed elsewhere while the page shows how far it is."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmc.engine import Engine, Status
+from lmc.errors import StoreError
+from lmc.experiments import Pair
+from lmc.result import Result
+from lmc.store import Store
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """The one engine of this server, on the default store."""
+    return Engine(Store())
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _finished(id_: str, _engine: Engine) -> list[Result]:
+    """The result `id_` in a list; kept once it is there, since a result never changes."""
+    found = _engine.result(id_)
+    if found is None:
+        raise LookupError(id_)
+    return [found]
+
+
+def result_of(config: Pair) -> Result | None:
+    """The result, or None while it is computed; then progress with a cancel button stands in its place."""
+    try:
+        runs = engine()
+    except StoreError as error:
+        st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
+        return None
+    id_ = config.id
+    try:
+        return _finished(id_, runs)[0]
+    except LookupError:
+        pass
+    status = runs.status(id_)
+    if status.state in ("unknown", "done"):  # done, but its file was damaged and set aside: compute it again
+        runs.submit(config)
+        status = runs.status(id_)
+    if status.state in ("failed", "stopped"):
+        _ended(config, runs, status)
+    else:
+        _progress(config)
+    return None
+
+
+def _ended(config: Pair, runs: Engine, status: Status) -> None:
+    if status.state == "stopped":
+        st.info("This run was cancelled. Networks that were finished are kept.", icon=":material/cancel:")
+    else:
+        st.error(status.error or "The run ended without a result.", icon=":material/error:")
+    st.button("Start again", icon=":material/replay:", on_click=runs.submit, args=(config,), key="start_again")
+
+
+@st.fragment(run_every=0.5)
+def _progress(config: Pair) -> None:
+    runs = engine()
+    status = runs.status(config.id)
+    if status.state != "running":
+        st.rerun()
+    left = "" if status.seconds_left is None else f", about {max(1, round(status.seconds_left))} s left"
+    networks = ", ".join(network.label for network in config.networks())
+    with st.container(border=True):
+        st.markdown(f"**Computing** width {config.width}, networks {networks}")
+        st.progress(min(1.0, status.share), text=f"{status.text[:1].upper()}{status.text[1:]}{left}")
+        st.button("Cancel", icon=":material/cancel:", on_click=runs.cancel, args=(config.id,), key="cancel_run")
+        st.caption("You can go on using the page. The run finishes also when this tab is closed.")
