@@ -4,13 +4,20 @@ import streamlit as st
 
 from pages.ui.picker import choose
 
-st.set_page_config(page_title="LMC Explorer", page_icon=":material/share:", layout="wide")
+if __name__ == "__main__":  # a visit
+    st.set_page_config(page_title="LMC Explorer", page_icon=":material/share:", layout="wide")
+    page = st.navigation(
+        [
+            st.Page("pages/views/home.py", title="Home", icon=":material/home:", default=True),
+            st.Page("pages/views/pair.py", title="Pair", icon=":material/compare_arrows:", url_path="pair"),
+        ]
+    )
+    choose()
+    page.run()
+else:  # the start of the server
+    from streamlit.runtime.pages_manager import PagesManager
 
-page = st.navigation(
-    [
-        st.Page("pages/views/home.py", title="Home", icon=":material/home:", default=True),
-        st.Page("pages/views/pair.py", title="Pair", icon=":material/compare_arrows:", url_path="pair"),
-    ]
-)
-choose()
-page.run()
+    # The first visit would otherwise look for pages in the folder pages/, before this file says where they are, and
+    # answer a direct link to one with "page not found".
+    PagesManager.uses_pages_directory = False
+    app = st.App(__file__)

@@ -28,8 +28,7 @@ def random_permutation(spec: PermutationSpec, generator: torch.Generator) -> Per
     """
     device = generator.device
     drawn = {
-        name: torch.randperm(size, generator=generator, device=device)
-        for name, size in sorted(spec.groups.items())
+        name: torch.randperm(size, generator=generator, device=device) for name, size in sorted(spec.groups.items())
     }
     return {name: drawn[name] for name in spec.groups}
 

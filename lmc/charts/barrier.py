@@ -23,6 +23,7 @@ from lmc.charts.summary import (
 
 BASELINE_LABEL = {"line": "Baseline: line between the ends", "mean": "Baseline: mean of the ends"}
 THRESHOLD_LABEL = "Connected below (+2 points)"
+_X_TITLE = "λ, the share of B"
 _LAM_SCALE = alt.Scale(domain=[0, 1], padding=16, nice=False)
 
 
@@ -34,12 +35,14 @@ def path_chart(
     baseline: str = "line",
     lam: float | None = None,
     labels: tuple[str, str] | None = None,
+    legend: bool = True,
     resolution: float | None = None,
 ) -> Any:
     """Loss or error along λ, one curve for each method, from the `path` table.
 
     With three pairs or more the curve is their mean with its 95% interval, with two the pairs are drawn
     faintly beside their mean. `labels` names the networks at λ = 0 and 1; `resolution` is 1/n for n images.
+    Without a `legend` the page itself must name the lines, as small pictures side by side do.
     """
     columns = ["pair", "method", "split", "lam", check_measure(measure)]
     data = choose_rows(frame(path, columns), "split", split)
@@ -47,11 +50,12 @@ def path_chart(
     methods = style.ordered_methods(data["method"])
     layers = _spread(data, clipped(curves, measure), measure, methods)
     layers += [
-        _lines(_series(curves, base, methods, measure, baseline), _y(measure, split), methods, measure, baseline)
+        _lines(
+            _series(curves, base, methods, measure, baseline), _y(measure, split), methods, measure, baseline, legend
+        )
     ]
-    layers += [*_ends(base, measure), *_hover(curves, base, methods, measure)]
-    if lam is not None:
-        layers += _position(lam)
+    layers += _position(lam) if lam is not None else []
+    layers += [*_ends(base), *_hover(curves, base, methods, measure)]
     chart = alt.layer(*layers).encode(x=_x(labels))
     return style.finish(chart, _describe_path(data, base, methods, split, measure, baseline), height=460)
 
@@ -59,7 +63,7 @@ def path_chart(
 def _x(labels: tuple[str, str] | None) -> alt.X:
     ends = [f"A (seed {labels[0]})", f"B (seed {labels[1]})"] if labels else ["A", "B"]
     words = f"datum.value == 0 ? ['0', '{ends[0]}'] : datum.value == 1 ? ['1', '{ends[1]}'] : format(datum.value, '~g')"
-    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr=words, labelFlush=False, title="λ, the share of B")
+    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr=words, labelFlush=False, title=_X_TITLE)
     axis.labelAlign = alt.ExprRef("datum.value == 0 ? 'left' : datum.value == 1 ? 'right' : 'center'")
     return alt.X("lam:Q", scale=_LAM_SCALE, axis=axis)
 
@@ -80,13 +84,13 @@ def _series(curves: pd.DataFrame, base: pd.DataFrame, methods: list[str], measur
     return pd.concat([p[["series", "lam", "value"]].assign(thick=t) for p, t in zip(parts, thick, strict=True)])
 
 
-def _lines(series: pd.DataFrame, y: alt.Y, methods: list[str], measure: str, baseline: str) -> alt.Chart:
+def _lines(series: pd.DataFrame, y: alt.Y, methods: list[str], measure: str, baseline: str, shown: bool) -> alt.Chart:
     names = [style.method_label(m) for m in methods] + [BASELINE_LABEL[baseline]]
     colors = [style.method_color(m) for m in methods] + [style.INK]
     dashes = [style.method_dash(m) for m in methods] + [[1, 0]]
     if measure == "error":
         names, colors, dashes = [*names, THRESHOLD_LABEL], [*colors, style.INK], [*dashes, [2, 4]]
-    legend = style.top_legend(offset=30)
+    legend = style.top_legend(offset=30) if shown else None
     return (
         alt.Chart(series)
         .mark_line(strokeCap="butt")
@@ -116,14 +120,11 @@ def _spread(data: pd.DataFrame, curves: pd.DataFrame, measure: str, methods: lis
     return layers
 
 
-def _ends(base: pd.DataFrame, measure: str) -> list[alt.Chart]:
+def _ends(base: pd.DataFrame) -> list[alt.Chart]:
     """A disc with the letter of the network at each end."""
-    tips = [alt.Tooltip("name:N", title="Network"), alt.Tooltip("shown:N", title=measure.capitalize())]
     layers = []
     for name, row in zip("AB", (base.iloc[0], base.iloc[-1]), strict=True):
-        shown = style.readable(row["value"], measure)
-        end = alt.Chart(pd.DataFrame([{"lam": row["lam"], "value": row["value"], "name": name, "shown": shown}]))
-        place = end.encode(y="value:Q", tooltip=tips)
+        place = alt.Chart(pd.DataFrame([{"lam": row["lam"], "value": row["value"], "name": name}])).encode(y="value:Q")
         layers.append(place.mark_circle(size=520, opacity=1, color=style.NETWORK_COLORS[name]))
         layers.append(place.mark_text(color="#FFFFFF", fontWeight="bold", baseline="middle").encode(text="name:N"))
     return layers
@@ -131,23 +132,33 @@ def _ends(base: pd.DataFrame, measure: str) -> list[alt.Chart]:
 
 def _hover(curves: pd.DataFrame, base: pd.DataFrame, methods: list[str], measure: str) -> list[alt.Chart]:
     """At the λ nearest to the pointer, a rule and the values of all methods."""
-    wide = curves.pivot(index="lam", columns="method", values="value")[methods].join(base.set_index("lam")["value"])
-    shown = wide.map(lambda v: style.readable(v, measure)).assign(shown=[f"{v:.3g}" for v in wide.index])
-    shown["middle"] = float(curves["value"].max()) / 2
-    tips = [alt.Tooltip("shown:N", title="λ")]
+    rows = alt.Chart(hover_values(curves, base, methods, measure))
+    tips = [alt.Tooltip("at:N", title="λ")]
     tips += [alt.Tooltip(f"{m}:N", title=style.method_label(m)) for m in methods]
-    tips.append(alt.Tooltip("value:N", title="Baseline"))
-    near = alt.selection_point(name="near", nearest=True, on="pointerover", fields=["lam"], empty=False, clear="pointerout")
-    rows = alt.Chart(shown.reset_index())
-    catch = rows.mark_point(opacity=0, size=1).encode(y=alt.Y("middle:Q"), tooltip=tips).add_params(near)
-    rule = rows.mark_rule(color=style.INK, strokeWidth=1).encode(opacity=alt.when(near).then(alt.value(0.5)).otherwise(alt.value(0)))
-    return [rule, catch]
+    tips.append(alt.Tooltip("baseline:N", title="Baseline"))
+    near = alt.selection_point(name="near", on="pointerover", fields=["lam"], empty=False, clear="pointerout")
+    seen = alt.when(near).then(alt.value(0.5)).otherwise(alt.value(0))
+    rule = rows.mark_rule(color=style.INK, strokeWidth=1).encode(opacity=seen)
+    catch = rows.mark_rect(opacity=0).encode(x=alt.X("left:Q", title=_X_TITLE), x2="right:Q", tooltip=tips)
+    return [rule, catch.add_params(near)]
+
+
+def hover_values(curves: pd.DataFrame, base: pd.DataFrame, methods: list[str], measure: str) -> pd.DataFrame:
+    """One row for each λ: how far it reaches to the left and right, and what each method has there, in words."""
+    wide = curves.pivot(index="lam", columns="method", values="value")[methods].assign(
+        baseline=base.set_index("lam")["value"]
+    )
+    words = wide.map(lambda v: style.readable(v, measure)).reset_index()
+    lams = words["lam"]
+    middle = (lams + lams.shift(-1)) / 2
+    at = [f"{v:.2f}" for v in lams]
+    return words.assign(left=middle.shift(1).fillna(0.0), right=middle.fillna(1.0), at=at)
 
 
 def _position(lam: float) -> list[alt.Chart]:
     """The rule at the chosen λ, named above the plot."""
     here = alt.Chart(pd.DataFrame({"lam": [lam], "text": [f"λ = {lam:.2f}"]}))
-    align = "left" if lam < 0.08 else "right" if lam > 0.92 else "center"
+    align: Any = "left" if lam < 0.08 else "right" if lam > 0.92 else "center"
     rule = here.mark_rule(color=style.INK, strokeWidth=2, strokeDash=[6, 3])
     text = here.mark_text(color=style.INK, fontWeight="bold", align=align, baseline="bottom")
     return [rule, text.encode(text="text:N", y=alt.value(-4))]
@@ -179,7 +190,12 @@ def barrier_bars(
     names = [style.method_label(m) for m in methods]
     scale = alt.Scale(domain=names, range=[style.method_color(m) for m in methods])
     rows: dict[str, Any] = {
-        "y": alt.Y("name:N", sort=names, title=None, axis=alt.Axis(ticks=False, domain=False, grid=False)),
+        "y": alt.Y(
+            "name:N",
+            sort=names,
+            title=None,
+            axis=alt.Axis(ticks=False, domain=False, grid=False, labelFlush=False),
+        ),
         "color": alt.Color("name:N", scale=scale, legend=None),
     }
     title = f"{split.capitalize()} {'error' if measure == 'error' else 'loss'} barrier"
@@ -187,7 +203,11 @@ def barrier_bars(
     scale_x = alt.Scale(domain=[0, float(means["end"].max()) * 1.1 or 0.1], nice=False)
     x = alt.X("value:Q", scale=scale_x, axis=style.value_axis(measure, title, labelFlush=False))
     pairs = data.assign(name=data["method"].map(style.method_label), value=data[column])[["pair", "name", "value"]]
-    tips = [alt.Tooltip("name:N", title="Method"), alt.Tooltip("pair:N", title="Pair"), alt.Tooltip("value:Q", title="Barrier")]
+    tips = [
+        alt.Tooltip("name:N", title="Method"),
+        alt.Tooltip("pair:N", title="Pair"),
+        alt.Tooltip("value:Q", title="Barrier"),
+    ]
     mean = alt.Chart(means).encode(x=x, **rows)
     layers: list[Any] = [
         mean.mark_rule(strokeWidth=4).encode(x=alt.X("low:Q"), x2="high:Q"),
@@ -206,9 +226,7 @@ def _value_text(means: pd.DataFrame, y: alt.Y) -> alt.Chart:
     return text.encode(x="end:Q", y=y, text="text:N")
 
 
-def barrier_means(
-    data: pd.DataFrame, column: str, methods: list[str], resolution: float | None = None
-) -> pd.DataFrame:
+def barrier_means(data: pd.DataFrame, column: str, methods: list[str], resolution: float | None = None) -> pd.DataFrame:
     """Columns name, value, low, high, end: the mean of each method over pairs, its interval kept at 0 or above.
 
     `end` is the largest value to be drawn in the row, be it the interval's end or a single pair.
@@ -230,9 +248,7 @@ def _threshold() -> list[alt.Chart]:
 
 
 def _describe_bars(means: pd.DataFrame, split: str, measure: str, data: pd.DataFrame) -> str:
-    found = "; ".join(
-        f"{r.name} {style.readable(r.value, measure)} [{style.readable(r.low, measure)} to {style.readable(r.high, measure)}]"
-        for r in means.set_index("name", drop=False).itertuples(index=False)
-    )
+    words = means[["value", "low", "high"]].map(lambda v: style.readable(v, measure)).assign(name=means["name"])
+    found = "; ".join(f"{r['name']} {r['value']} [{r['low']} to {r['high']}]" for r in words.to_dict("records"))
     pairs = data["pair"].nunique()
     return f"Mean barrier of {split} {measure} over {pairs} pair{'s' * (pairs != 1)}, with interval: {found}."

@@ -40,7 +40,9 @@ def curves_chart(curves: Table, *, measure: str = "error", names: Mapping[str, s
                 axis=style.value_axis(measure, style.MEASURES[measure].capitalize()),
             ),
             color=alt.Color(
-                "name:N", scale=alt.Scale(domain=list(called.values()), range=list(colors.values())), legend=legend
+                "name:N",
+                scale=alt.Scale(domain=list(called.values()), range=list(colors.values())),
+                legend=legend,
             ),
             strokeDash=alt.StrokeDash("what:N", scale=dashes, legend=inside),
             tooltip=[

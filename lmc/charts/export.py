@@ -12,8 +12,8 @@ from lmc.charts.style import INK
 
 _VERSION = "6.4"
 _THEMES = {
-    False: {"ink": "#17212B", "soft": "#55606B", "grid": "#DDE3E8", "background": "#FFFFFF"},
-    True: {"ink": "#EEF2F5", "soft": "#A9B4BE", "grid": "#2B3540", "background": "#0F141A"},
+    False: {"ink": "#0C141C", "soft": "#55606B", "grid": "#DDE3E8", "background": "#FFFFFF"},
+    True: {"ink": "#EEF2F5", "soft": "#A9B4BE", "grid": "#2B3540", "background": "#020405"},
 }
 
 

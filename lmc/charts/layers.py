@@ -63,13 +63,19 @@ def _cells(values: npt.NDArray[np.floating[Any]], shift: float, name: str) -> pd
 def _heat(cells: pd.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     bar = alt.Legend(
         orient="bottom", title="Correlation of two units", gradientLength=260, gradientThickness=14,
-        values=[-1, -0.5, 0, 0.5, 1], labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.1~f')",titleLimit=300, offset=34,
+        values=[-1, -0.5, 0, 0.5, 1], titleLimit=300, offset=34,
+        labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.1~f')",
     )  # fmt: skip
     colors = alt.Scale(domain=[-1, -1e-6, 1e-6, 1], range=_DIVERGING, clamp=True)
     tips = [alt.Tooltip("map:N", title="Map"), alt.Tooltip("a:Q", title="Unit of A")]
-    tips += [alt.Tooltip("b:Q", title="Place in B"), alt.Tooltip("value:Q", title="Correlation", format="+.2f")]
+    tips += [
+        alt.Tooltip("b:Q", title="Place in B"),
+        alt.Tooltip("value:Q", title="Correlation", format="+.2f"),
+    ]
     heat = alt.Chart(cells).mark_rect(strokeWidth=0)
-    return heat.encode(x=x, x2="x2:Q", y=y, y2="y2:Q", color=alt.Color("value:Q", scale=colors, legend=bar), tooltip=tips)
+    return heat.encode(
+        x=x, x2="x2:Q", y=y, y2="y2:Q", color=alt.Color("value:Q", scale=colors, legend=bar), tooltip=tips
+    )
 
 
 def _corners(maps: dict[str, Any], n: int) -> pd.DataFrame:
@@ -117,11 +123,16 @@ def layers_chart(layers: Table) -> Any:
     rows["layer"] = rows["permutation"].map({g: f"{g} ({_units(rows, g)} units)" for g in groups})
     rows["share"] = [f"{100 * v:.0f}% moved" for v in rows["moved"]]
     low = min(0.0, float(rows[["similarity_before", "similarity_after"]].min().min()))
-    scale = alt.Scale(domain=[low, 1], nice=False, range=[0, alt.ExprRef("width - 110")])
+    scale = alt.Scale(domain=[low, 1], nice=False, range=[0, alt.ExprRef("width - 120")])
     title = "Mean similarity of matched units: ○ before → ● after"
-    x = alt.X("similarity_before:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5, labelFlush=False, format="~g"))
+    x = alt.X(
+        "similarity_before:Q",
+        scale=scale,
+        axis=alt.Axis(title=title, tickCount=5, labelFlush=False, format="~g"),
+    )
+    beside = alt.Axis(ticks=False, domain=False, labelFlush=False)
     place: dict[str, Any] = {
-        "y": alt.Y("layer:N", sort=list(dict.fromkeys(rows["layer"])), title=None, axis=alt.Axis(ticks=False, domain=False)),
+        "y": alt.Y("layer:N", sort=list(dict.fromkeys(rows["layer"])), title=None, axis=beside),
         "yOffset": alt.YOffset("name:N", sort=names),
         "color": alt.Color(
             "name:N",
@@ -142,7 +153,7 @@ def layers_chart(layers: Table) -> Any:
         base.mark_rule(strokeWidth=4, opacity=0.7).encode(x=x, x2="similarity_after:Q"),
         base.mark_point(size=150, strokeWidth=3, opacity=1).encode(x=x),
         base.mark_circle(size=220, opacity=1).encode(x=after),
-        text.encode(x=alt.XValue(alt.ExprRef("width - 96")), text="share:N", color=alt.value(style.INK)),
+        text.encode(x=alt.XValue(alt.ExprRef("width - 100")), text="share:N", color=alt.value(style.INK)),
     ]
     height = 90 + len(groups) * (18 + 34 * len(methods))
     return style.finish(alt.layer(*parts), _describe_layers(rows), height=height)

@@ -108,7 +108,12 @@ def value_axis(measure: str, title: str, **options: Any) -> alt.Axis:
 
 def top_legend(columns: int = 2, **options: Any) -> alt.Legend:
     """A legend above the chart, wide enough to show a dash pattern, that still fits on 600 pixels."""
-    style = {"orient": "top", "direction": "horizontal", "title": None, "columns": columns}
+    style = {
+        "orient": "top",
+        "direction": "horizontal",
+        "title": None,
+        "columns": alt.ExprRef(f"width < 430 ? 1 : {columns}"),
+    }
     style |= {"symbolSize": 900, "symbolStrokeWidth": 3, "labelLimit": 320, "labelFontSize": FONT["label"]}
     style |= {"columnPadding": 20, "rowPadding": 4, "padding": 0, "offset": 14}
     return alt.Legend(**{**style, **options})
@@ -118,7 +123,12 @@ def finish(chart: Any, description: str, *, height: int | None = 380) -> Any:
     """What every chart has: the width of its place, readable type, an SVG picture, a description for screen readers."""
     sized = {"width": "container", "height": height} if height is not None else {"width": "container"}
     out = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}, "alt": description}, **sized)
-    words = {"labelFontSize": FONT["label"], "titleFontSize": FONT["title"], "labelColor": INK, "titleColor": INK}
+    words = {
+        "labelFontSize": FONT["label"],
+        "titleFontSize": FONT["title"],
+        "labelColor": INK,
+        "titleColor": INK,
+    }
     out = out.configure_axis(labelLimit=260, titlePadding=12, labelPadding=6, **words).configure_legend(**words)
     return out.configure_text(fontSize=FONT["mark"]).configure_view(strokeWidth=0)
 

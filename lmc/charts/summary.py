@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from lmc.barriers import BASELINES, barrier, baseline_values
 from lmc.charts.style import CONNECTED
 
-Table = pd.DataFrame | dict[str, list]  # type: ignore[type-arg]
+Table = pd.DataFrame | dict[str, list[Any]]
 
 
 class Interval(NamedTuple):
@@ -28,7 +28,9 @@ def frame(table: Table, columns: Iterable[str]) -> pd.DataFrame:
     data = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
     missing = [c for c in columns if c not in data.columns]
     if missing:
-        raise ValueError(f"the table lacks the columns {', '.join(missing)}; it has {', '.join(map(str, data.columns))}")
+        raise ValueError(
+            f"the table lacks the columns {', '.join(missing)}; it has {', '.join(map(str, data.columns))}"
+        )
     return data
 
 

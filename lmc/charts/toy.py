@@ -82,7 +82,11 @@ def _edge_marks(edges: pd.DataFrame, place: dict[str, Any]) -> list[alt.Chart]:
         width = alt.StrokeWidth("thick:Q", scale=None)
         layers.append(lines.encode(**place, x2="x2:Q", y2="y2:Q", color=color, strokeWidth=width, tooltip=tips))
     at = edges.drop(columns=["x", "y"]).rename(columns={"label_x": "x", "label_y": "y"})
-    pill = alt.Chart(at).mark_point(shape=_PILL, size=1500, filled=True, opacity=1).encode(**place, color=color, tooltip=tips)
+    pill = (
+        alt.Chart(at)
+        .mark_point(shape=_PILL, size=1500, filled=True, opacity=1)
+        .encode(**place, color=color, tooltip=tips)
+    )
     text = alt.Chart(at).mark_text(color="#FFFFFF", fontSize=15, fontWeight="bold", baseline="middle")
     return [*layers, pill, text.encode(**place, text="text:N")]
 
@@ -104,4 +108,7 @@ def _describe(network: ToyNetwork, x: Sequence[float], order: tuple[int, ...]) -
     hidden, output = network.permuted(order).forward(x)
     units = ", ".join(f"unit {order[i] + 1} at {number(float(hidden[i]))}" for i in range(UNITS))
     inputs = " and ".join(number(float(v)) for v in x)
-    return f"A network with two inputs ({inputs}), three hidden units and one output. From top to bottom: {units}. The output is {number(output)}."
+    return (
+        f"A network with two inputs ({inputs}), three hidden units and one output. "
+        f"From top to bottom: {units}. The output is {number(output)}."
+    )

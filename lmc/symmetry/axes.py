@@ -42,6 +42,7 @@ class Product:
 
     @cached_property
     def size(self) -> int:
+        """The number of entries."""
         return math.prod(part.size for part in self.parts)
 
 
@@ -53,6 +54,7 @@ class Sum:
 
     @cached_property
     def size(self) -> int:
+        """The number of entries."""
         return sum(part.size for part in self.parts)
 
 

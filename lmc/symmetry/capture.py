@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,21 @@ def place_of(node: Node) -> str:
     return f"{node.target} in {path or 'the model itself'}: {source}"
 
 
+class _OtherThreads:
+    """A stream that drops what the thread that made it writes: export prints the graph of a failure."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._silent = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        """Pass the text on if another thread wrote it."""
+        return len(text) if threading.get_ident() == self._silent else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep export's log off the screen: a failure is raised as one sentence instead."""
@@ -120,7 +136,8 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.disabled = True
     try:
-        yield
+        with redirect_stderr(_OtherThreads(sys.stderr)):
+            yield
     finally:
         for logger, disabled in zip(loggers, before, strict=True):
             logger.disabled = disabled

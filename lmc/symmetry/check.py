@@ -46,9 +46,7 @@ def max_logit_difference(
     return max(as_is, _difference(network, spec, permutation, inputs))
 
 
-def check_spec(
-    model: nn.Module, spec: PermutationSpec, inputs: Tensor, generator: torch.Generator
-) -> None:
+def check_spec(model: nn.Module, spec: PermutationSpec, inputs: Tensor, generator: torch.Generator) -> None:
     """Test a spec with a random permutation of all groups at once; on failure find the group at fault.
 
     Raises:
@@ -71,9 +69,7 @@ def check_spec(
     )
 
 
-def _difference(
-    network: nn.Module, spec: PermutationSpec, permutation: Mapping[str, Tensor], inputs: Tensor
-) -> float:
+def _difference(network: nn.Module, spec: PermutationSpec, permutation: Mapping[str, Tensor], inputs: Tensor) -> float:
     state = network.state_dict()
     with torch.no_grad():
         before = network(inputs)

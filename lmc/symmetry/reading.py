@@ -101,9 +101,9 @@ class Reading:
             if isinstance(several, list) and isinstance(place, int):
                 self.terms[node] = several[place]
                 return
-        if shape is None and not isinstance(value, tuple | list):
-            if operation(node).startswith("sym_") or "_assert" in str(node.target):
-                return  # a size or an assertion: nothing moves
+        harmless = operation(node).startswith("sym_") or "_assert" in str(node.target)
+        if harmless and shape is None and not isinstance(value, tuple | list):
+            return  # a size or an assertion: nothing moves
         rule = RULES.get(operation(node))
         if rule is not None:
             try:
@@ -157,7 +157,7 @@ class Reading:
         axes = {name: tuple(map(self.unifier.resolve, self._axes_of(name))) for name in self.state}
         names = group_names(axes, [name for name in self.state if name in self.parameters])
         spec = PermutationSpec(
-            groups={name: size for name, size in names.values()},
+            groups=dict(names.values()),
             axes={name: tuple(renamed(axis, names) for axis in terms) for name, terms in axes.items()},
             parameters=tuple(name for name in self.state if name in self.parameters),
         )

@@ -96,16 +96,60 @@ RULES: dict[str, Rule] = {}
 
 # The operations whose outputs are a unit's activation.
 NONLINEARITIES = frozenset(
-    "relu relu6 gelu tanh sigmoid silu elu selu celu leaky_relu hardtanh hardsigmoid hardswish mish softplus"
-    " softsign log_sigmoid".split()
+    [
+        "relu",
+        "relu6",
+        "gelu",
+        "tanh",
+        "sigmoid",
+        "silu",
+        "elu",
+        "selu",
+        "celu",
+        "leaky_relu",
+        "hardtanh",
+        "hardsigmoid",
+        "hardswish",
+        "mish",
+        "softplus",
+        "softsign",
+        "log_sigmoid",
+    ]
 )
 # One tensor in, the same axes out, every entry by itself.
 UNARY = frozenset(
-    "dropout alpha_dropout contiguous clone alias identity detach lift_fresh lift_fresh_copy to _to_copy"
-    " neg abs exp expm1 log log1p sqrt rsqrt square reciprocal erf sin cos clamp clamp_min clamp_max"
-    " pow".split()
+    [
+        "dropout",
+        "alpha_dropout",
+        "contiguous",
+        "clone",
+        "alias",
+        "identity",
+        "detach",
+        "lift_fresh",
+        "lift_fresh_copy",
+        "to",
+        "_to_copy",
+        "neg",
+        "abs",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "square",
+        "reciprocal",
+        "erf",
+        "sin",
+        "cos",
+        "clamp",
+        "clamp_min",
+        "clamp_max",
+        "pow",
+    ]
 )
-ELEMENTWISE = frozenset("add sub rsub mul div maximum minimum".split())
+ELEMENTWISE = frozenset(["add", "sub", "rsub", "mul", "div", "maximum", "minimum"])
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

@@ -55,8 +55,7 @@ class PermutationSpec:
             for group in itertools.chain.from_iterable(map(groups_in, axes)):
                 if self.groups.get(group.name) != group.size:
                     raise SymmetryError(
-                        f"{name!r} moves with {group.size} units of {group.name!r}, "
-                        f"but the groups are {self.groups}."
+                        f"{name!r} moves with {group.size} units of {group.name!r}, but the groups are {self.groups}."
                     )
         for name in self.parameters:
             if name not in self.axes:

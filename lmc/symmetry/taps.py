@@ -113,8 +113,9 @@ def _evaluate(
             return dtype
         return x.device if isinstance(value, torch.device) else value
 
-    args, kwargs = map_arg((node.args, node.kwargs), lambda used: values[used])  # type: ignore[misc]
-    return node.target(*map_aggregate(args, here), **map_aggregate(kwargs, here))  # type: ignore
+    args, kwargs = map_arg((node.args, node.kwargs), lambda used: values[used])
+    assert callable(node.target)
+    return node.target(*map_aggregate(args, here), **map_aggregate(kwargs, here))
 
 
 def _placeholder(captured: Captured, name: str, state: Mapping[str, Tensor], x: Tensor) -> Any:

@@ -122,7 +122,7 @@ class Player {
       paint(canvas, image);
       return make("li", {}, canvas);
     });
-    const words = make("p", { class: "words" }, "Test images, and what the network at this λ takes them for:");
+    const words = make("p", { class: "words" }, `What the network at this λ takes ${this.data.images.length} ${this.data.split} images for`);
     return make("div", { class: "row header" }, words, make("ul", { class: "digits", "aria-label": "Images" }, ...cells));
   }
 
@@ -204,7 +204,7 @@ class Player {
   report() {
     const lam = this.data.lams[this.at];
     const found = this.rows.map(({ method }) => `${method.label} ${percent(method.error[this.at])}`);
-    this.live.textContent = `λ = ${lam.toFixed(2)}. ${this.data.split} error: ${found.join(", ")}.`;
+    this.live.textContent = `λ = ${lam.toFixed(2)}. On ${this.data.split} images the error is: ${found.join(", ")}.`;
     this.sent.push(lam);
     this.rest(lam);
   }
@@ -213,13 +213,14 @@ class Player {
 /** A grey image, one canvas pixel for each value, bright strokes drawn dark on light paper. */
 function paint(canvas, image) {
   const rows = Array.isArray(image[0]) ? image : fold(image);
-  const top = Math.max(1e-9, ...rows.flat());
+  const low = Math.min(...rows.flat());
+  const span = Math.max(...rows.flat()) - low || 1;
   canvas.height = rows.length;
   canvas.width = rows[0].length;
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(canvas.width, canvas.height);
   rows.flat().forEach((value, i) => {
-    const grey = Math.round(255 * (1 - Math.max(0, value) / top));
+    const grey = Math.round(255 * (1 - (value - low) / span));
     pixels.data.set([grey, grey, grey, 255], 4 * i);
   });
   context.putImageData(pixels, 0, 0);

@@ -58,6 +58,10 @@ def check_data(data: Mapping[str, Any]) -> None:
     for method in data["methods"]:
         for name in ("error", "answer", "confidence"):
             if len(method[name]) != points:
-                raise ValueError(f"{method['name']}: {name} needs one entry for each of {points} λ, not {len(method[name])}")
+                raise ValueError(
+                    f"{method['name']}: {name} needs one entry for each of {points} λ, not {len(method[name])}"
+                )
         if any(len(row) != images for name in ("answer", "confidence") for row in method[name]):
-            raise ValueError(f"{method['name']}: every λ needs one answer and one confidence for each of {images} images")
+            raise ValueError(
+                f"{method['name']}: every λ needs one answer and one confidence for each of {images} images"
+            )

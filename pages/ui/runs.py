@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import streamlit as st
 
 from lmc.engine import Engine, Status
 from lmc.errors import StoreError
-from lmc.experiments import Pair
+from lmc.experiments import METHODS, Pair
 from lmc.result import Result
 from lmc.store import Store
 
@@ -26,8 +29,23 @@ def _finished(id_: str, _engine: Engine) -> list[Result]:
     return [found]
 
 
+def computed(config: Pair) -> Pair:
+    """What is computed for a choice: all methods, each takes moments, so that changing the method shows at once."""
+    return replace(config, method=METHODS)
+
+
+def visible(result: Result, config: Pair, table: str) -> pd.DataFrame:
+    """The rows of a table that belong to the chosen methods."""
+    frame = result.frame(table)
+    return frame[frame["method"].isin(config.method)]
+
+
 def result_of(config: Pair) -> Result | None:
-    """The result, or None while it is computed; then progress with a cancel button stands in its place."""
+    """The result, or None while it is computed; then progress with a cancel button stands in its place.
+
+    It holds all methods; `visible` gives the rows of the chosen ones.
+    """
+    config = computed(config)
     try:
         runs = engine()
     except StoreError as error:

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 import torch
-from networks import Perceptron, Residual
+from symmetry_networks import Perceptron, Residual
 from torch import nn
 
 from lmc.permutation import identity, random_permutation

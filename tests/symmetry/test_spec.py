@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Fused, Perceptron
+from symmetry_networks import Fused, Perceptron
 
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.symmetry import Fixed, Group, PermutationSpec, Product, Sum, SymmetryError, trace

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ class Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [64] + [width + i for i in range(depth)]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(b) if norm else nn.Identity() for b in sizes[1:])
         self.activation = ACTIVATIONS[activation]()
         self.head = nn.Linear(sizes[-1], 10)

@@ -1,0 +1,87 @@
+"""The few controls of the pair page: what of the result is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from lmc.barriers import BASELINES
+from lmc.experiments import Pair
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown: `pair` is a pair's label or `all`; `one` is the pair that single pictures show."""
+
+    split: str
+    measure: str
+    baseline: str
+    pair: str
+    one: str
+    members: tuple[int, int]
+    lam: float
+
+    @property
+    def end_labels(self) -> tuple[str, str] | None:
+        """The labels of A and B where one pair is shown."""
+        if self.pair == ALL:
+            return None
+        return self.one.split("-")[0], self.one.split("-")[1]
+
+    def address(self) -> dict[str, object]:
+        """The parameters of a link to this view."""
+        return {"split": self.split, "measure": self.measure, "baseline": self.baseline, "pair": self.pair, "lam": self.lam}
+
+
+def pair_controls(config: Pair) -> View:
+    """Draw the controls and return the view; λ comes from the address, where the player leaves it."""
+    pairs = pair_labels(config)
+    columns = st.columns([1, 1, 1.3, 1.3], vertical_alignment="bottom")
+    measure = columns[0].segmented_control(
+        "Show", ["error", "loss"], default="error", required=True, key="measure", bind="query-params",
+        format_func=str.capitalize, help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
+    )
+    split = columns[1].segmented_control(
+        "On images", ["test", "train"], default="test", required=True, key="split", bind="query-params",
+        format_func={"test": "Test", "train": "Training"}.get,
+        help="Test images were never trained on.",
+    )
+    baseline = columns[2].selectbox(
+        "Barrier above", list(BASELINES), key="baseline", bind="query-params",
+        format_func={"line": "the line between the ends", "mean": "the mean of the ends"}.get,
+        help="A barrier is the most by which the curve rises above this. Papers use both; at equal ends they agree.",
+    )
+    options = [ALL, *pairs] if len(pairs) > 1 else list(pairs)
+    pair = columns[3].selectbox(
+        "Pair", options, key="pair", bind="query-params",
+        format_func=lambda p: f"mean of all {len(pairs)}" if p == ALL else f"seeds {p.replace('-', ' and ')}",
+    )
+    one = next(iter(pairs)) if pair == ALL else pair
+    return View(measure=measure, split=split, baseline=baseline, pair=pair, one=one, members=pairs[one], lam=asked_lam())
+
+
+def pair_labels(config: Pair) -> dict[str, tuple[int, int]]:
+    """Pair label → places of its two networks."""
+    networks = config.networks()
+    return {f"{networks[i].label}-{networks[j].label}": (i, j) for i, j in config.members()}
+
+
+def asked_lam() -> float:
+    """λ in the address, 0.5 if there is none; one that cannot be used is named in a note."""
+    word = st.query_params.get("lam", "0.5")
+    try:
+        lam = float(word)
+        if 0 <= lam <= 1:
+            return lam
+    except ValueError:
+        pass
+    st.warning(f"lam: {word} cannot be used; a number from 0 to 1 would be right. 0.5 is shown instead.", icon=":material/info:")
+    return 0.5
+
+
+def keep_lam(lam: float) -> None:
+    """Put the λ at which the player rests into the address."""
+    st.query_params["lam"] = f"{lam:.4g}"

@@ -1,0 +1,44 @@
+"""The picture of the match: which units of A and B answer alike, before and after."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmc.charts.layers import layers_chart, similarity_chart
+from lmc.charts.style import describe, method_label
+from lmc.experiments import Pair, array_name
+from lmc.result import Result
+
+
+def show_match(result: Result, config: Pair, pair: str) -> None:
+    """Per layer: unit similarity before and after one method, and the share of units that moved."""
+    st.subheader("The match, layer by layer", anchor=False)
+    methods = [method for method in config.method if method != "none"]
+    if not methods:
+        st.caption("Choose a matching method in the sidebar to see which units it pairs.")
+        return
+    layers = result.frame("layers")
+    names = layer_names(layers["permutation"].tolist())
+    columns = st.columns([1, 1])
+    method = columns[0].segmented_control(
+        "Matched by", methods, default=methods[0], required=True, format_func=method_label, key="shown_method"
+    )
+    layer = columns[1].segmented_control(
+        "Hidden layer", list(names), default=next(iter(names)), required=True, format_func=names.get, key="shown_layer"
+    )
+    left, right = st.columns([3, 2])
+    before, after = (result.arrays[array_name(pair, m, "similarity", layer)] for m in ("none", method))
+    heat = similarity_chart(before, after)
+    left.altair_chart(heat, width="stretch", alt=describe(heat), key="similarity_chart")
+    units = config.width
+    shown = f" {len(before)} of {units} units are drawn, evenly spaced." if len(before) < units else ""
+    left.caption(f"Each cell: how alike one unit of A and one of B answer over the training images.{shown}")
+    rows = layers[(layers["pair"] == pair) & (layers["method"] == method)]
+    moves = layers_chart(rows.assign(permutation=rows["permutation"].map(names)))
+    right.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")
+    right.caption(f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units.")
+
+
+def layer_names(groups: list[str]) -> dict[str, str]:
+    """Group → `Layer 1`, `Layer 2`, … in the order of the network."""
+    return {group: f"Layer {i + 1}" for i, group in enumerate(dict.fromkeys(groups))}

@@ -1,0 +1,69 @@
+"""Two networks and the straight line between them."""
+
+import streamlit as st
+
+from lmc.barriers import BASELINES
+from lmc.charts.answer import pair_answer
+from lmc.charts.barrier import path_chart
+from lmc.charts.style import describe, method_label
+from lmc.experiments import dataset_info
+from pages.ui.controls import ALL, keep_lam, pair_controls
+from pages.ui.curves import learning_curves
+from pages.ui.downloads import take_away
+from pages.ui.match import show_match
+from pages.ui.picker import current, show_notes
+from pages.ui.player import lambda_player
+from pages.ui.player_data import player_data
+from pages.ui.runs import result_of, visible
+
+config = current()
+st.title("Two networks, one line", anchor=False)
+st.markdown(
+    "Is there a hill on the straight line between two trained networks, and does reordering hidden units remove it?"
+)
+show_notes()
+result = result_of(config)
+if result is None:
+    st.stop()
+
+view = pair_controls(config)
+path = visible(result, config, "path")
+if view.pair != ALL:
+    path = path[path["pair"] == view.pair]
+data = dataset_info(config.dataset)
+images = data.test_images if view.split == "test" else data.train_images
+look = {"split": view.split, "measure": view.measure, "baseline": view.baseline}
+chart = path_chart(path, **look, lam=view.lam, labels=view.end_labels, resolution=1 / images)
+st.altair_chart(chart, width="stretch", alt=describe(chart), key="path_chart")
+st.markdown(f"#### {pair_answer(path, width=config.width, **look)}")
+st.caption(
+    f"Barrier: the most by which the curve rises above {BASELINES[view.baseline]}. Measured on {images:,} {view.split} "
+    f"images, so 0.01 of error is {images / 100:.1f} images. Reordering changes no logit by more than "
+    f"{result.metrics['check.max_logit_difference']:.0e} (checked in double precision)."
+)
+
+seeds = view.one.replace("-", " and ")
+st.subheader("What the network in between answers", anchor=False)
+lambda_player(player_data(result, config, view.one, view.split), "player", view.lam, split=view.split, on_rest=keep_lam)
+st.caption(f"Seeds {seeds}. λ = 0 is network A, λ = 1 is network B; in between every weight is mixed in that proportion.")
+
+see, attempt = st.columns(2)
+see.markdown(
+    "**What you see.** Both ends classify well. Halfway, without a permutation, the mixture of two good networks "
+    "guesses: their hidden units learned the same jobs but stand in different places. Matching moves B's units to the "
+    "places of A's and changes nothing about what B answers."
+)
+attempt.markdown(
+    "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "
+    "Add the random permutation: it is no better than none. Give both networks seed 0 and other data orders: some hills "
+    "come from the order of the images alone."
+)
+
+show_match(result, config, view.one)
+learning_curves(config)
+
+with st.expander("The data as tables", icon=":material/table:"):
+    for name, text in (("barriers", "Barriers, above the line between the ends"), ("path", "Path"), ("layers", "Layers")):
+        st.caption(text)
+        st.dataframe(visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
+take_away(config, result, chart, view)
