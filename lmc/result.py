@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,9 @@ def rows(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
 
 
-def columns(records: list[dict[str, Any]]) -> Table:
-    """The columns of a list of records that share their keys."""
-    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+def columns(records: list[dict[str, Any]], names: Sequence[str]) -> Table:
+    """The columns `names` of a list of records."""
+    return {name: [record[name] for record in records] for name in names}
 
 
 def versions(device: str, dtype: str) -> dict[str, str]:

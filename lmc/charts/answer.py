@@ -5,6 +5,8 @@ from __future__ import annotations
 from lmc.charts.style import CONNECTED, method_label, percent
 from lmc.charts.summary import Table, choose_rows, frame, mean_barriers
 
+POOR = 0.3  # error of the ends above which a barrier says little
+
 
 def pair_answer(
     path: Table, *, width: int, split: str = "test", measure: str = "error", baseline: str = "line"
@@ -19,10 +21,16 @@ def pair_answer(
     if not matched:
         return f"Without a permutation the {split} {measure} barrier is {before}{over}. Choose a matching method to see what reordering does."
     best = min(matched, key=lambda method: matched[method])
-    verb = "lowers" if matched[best] < barriers["none"] else "does not lower"
-    said = f"{method_label(best)} {verb} the {split} {measure} barrier from {before} to {_value(matched[best], measure)}{over}"
+    after = _value(matched[best], measure)
+    if matched[best] < barriers["none"]:
+        said = f"{method_label(best)} lowers the {split} {measure} barrier from {before} to {after}{over}"
+    else:
+        said = f"{method_label(best)} does not lower the {split} {measure} barrier: {before} without it, {after} with it{over}"
     if measure == "loss":
         return f"{said}."
+    ends = float(rows.loc[rows["lam"].isin([0.0, 1.0]), "error"].mean())
+    if ends > POOR:
+        return f"{said}; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
     if barriers["none"] <= CONNECTED:
         return f"{said}: these networks are connected at width {width} even without a permutation."
     if matched[best] <= CONNECTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import altair as alt
@@ -49,11 +50,8 @@ def path_chart(
     curves, base = mean_curves(data, measure, resolution), mean_baseline(data, measure, baseline)
     methods = style.ordered_methods(data["method"])
     layers = _spread(data, clipped(curves, measure), measure, methods)
-    layers += [
-        _lines(
-            _series(curves, base, methods, measure, baseline), _y(measure, split), methods, measure, baseline, legend
-        )
-    ]
+    series = _series(curves, base, methods, measure, baseline)
+    layers += [_lines(series, _y(measure, split), methods, measure, baseline, legend)]
     layers += _position(lam) if lam is not None else []
     layers += [*_ends(base), *_hover(curves, base, methods, measure)]
     chart = alt.layer(*layers).encode(x=_x(labels))
@@ -61,8 +59,9 @@ def path_chart(
 
 
 def _x(labels: tuple[str, str] | None) -> alt.X:
-    ends = [f"A (seed {labels[0]})", f"B (seed {labels[1]})"] if labels else ["A", "B"]
-    words = f"datum.value == 0 ? ['0', '{ends[0]}'] : datum.value == 1 ? ['1', '{ends[1]}'] : format(datum.value, '~g')"
+    named = [style.network_label(n, label) for n, label in zip("AB", labels, strict=True)] if labels else ["A", "B"]
+    a, b = (json.dumps([end, name]) for end, name in zip("01", named, strict=True))
+    words = f"datum.value == 0 ? {a} : datum.value == 1 ? {b} : format(datum.value, '~g')"
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr=words, labelFlush=False, title=_X_TITLE)
     axis.labelAlign = alt.ExprRef("datum.value == 0 ? 'left' : datum.value == 1 ? 'right' : 'center'")
     return alt.X("lam:Q", scale=_LAM_SCALE, axis=axis)

@@ -58,7 +58,7 @@ def curves_chart(curves: Table, *, measure: str = "error", names: Mapping[str, s
 
 def _called(network: str, place: int) -> str:
     letter = "ABC"[place] if place < 3 else ""
-    return network if network in style.NETWORK_COLORS or not letter else f"{letter} (seed {network})"
+    return network if network in style.NETWORK_COLORS or not letter else style.network_label(letter, network)
 
 
 def _describe(data: pd.DataFrame, called: dict[str, str], measure: str) -> str:

@@ -89,6 +89,11 @@ def network_colors(names: Iterable[str]) -> dict[str, str]:
     return {name: NETWORK_COLORS.get(name, spare[i % len(spare)]) for i, name in enumerate(unique)}
 
 
+def network_label(letter: str, label: str) -> str:
+    """`A (seed 0)`; a network from a file is called by the file's name: `A (my-net)`."""
+    return f"{letter} (seed {label})" if label.replace("/", "").isdigit() else f"{letter} ({label})"
+
+
 def percent(value: float) -> str:
     """0.083 as `8.3%`, 0.77 as `77%`: enough digits to be honest, few enough to read."""
     points = 100 * value
@@ -108,7 +113,7 @@ def value_axis(measure: str, title: str, **options: Any) -> alt.Axis:
 
 def top_legend(columns: int = 2, **options: Any) -> alt.Legend:
     """A legend above the chart, wide enough to show a dash pattern, that still fits on 600 pixels."""
-    style = {
+    style: dict[str, Any] = {
         "orient": "top",
         "direction": "horizontal",
         "title": None,

@@ -11,7 +11,7 @@ import numpy as np
 from lmc.barriers import barrier
 from lmc.experiments.base import Experiment
 from lmc.experiments.work import Work, part
-from lmc.result import Result, Table, columns, versions
+from lmc.result import Result, columns, versions
 
 if TYPE_CHECKING:
     from lmc.matching import Match, Task
@@ -21,6 +21,13 @@ SPLITS = ("train", "test")
 SHOWN_IMAGES = 8  # test images whose answers are kept for the picture
 SHOWN_UNITS = 64  # units a side of the kept similarity pictures
 CHECK_INPUTS = 64
+TABLES = {
+    "path": ("pair", "method", "split", "lam", "loss", "error"),
+    "barriers": (
+        "pair", "method", "split", "loss_barrier", "error_barrier", "loss_a", "loss_b", "error_a", "error_b",
+    ),
+    "layers": ("pair", "method", "permutation", "units", "moved", "similarity_before", "similarity_after"),
+}  # fmt: skip
 CHECK_LIMIT = 1e-10
 
 
@@ -51,7 +58,7 @@ class Pair(Experiment):
             id=self.id,
             config=self.to_json(),
             metrics={**_means(bench.barriers), "check.max_logit_difference": bench.largest_difference},
-            tables={name: bench.table(name) for name in ("path", "barriers", "layers")},
+            tables={name: columns(getattr(bench, name), names) for name, names in TABLES.items()},
             arrays=bench.arrays,
             networks=[network.id for network in networks],
             seconds=0.0,
@@ -84,9 +91,6 @@ class _Bench:
             "images": pixels.astype(np.float32),
             "labels": self.data.test_y[self.shown].cpu().numpy(),
         }
-
-    def table(self, name: str) -> Table:
-        return columns(getattr(self, name))
 
     def compare(self, pair: str, a: State, b: State) -> None:
         from lmc.matching import Task

@@ -29,9 +29,9 @@ def take_away(config: Pair, result: Result, chart: Any, view: View) -> None:
         ("Everything as JSON", f"{name}.json", "application/json", lambda: json.dumps(result.to_json(), indent=1)),
         ("Networks", f"{name}-networks.zip", "application/zip", lambda: _networks(config, result, view)),
     ]
-    columns = st.columns(len(files))
-    for column, (label, file, kind, make) in zip(columns, files, strict=True):
-        column.download_button(
+    columns = st.columns(3)
+    for i, (label, file, kind, make) in enumerate(files):
+        columns[i % 3].download_button(
             label, make, file, kind, on_click="ignore", width="stretch", icon=":material/download:", key=f"get_{label}",
             help="A, B and B in its permuted orders, as safetensors." if label == "Networks" else None,
         )

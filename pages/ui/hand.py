@@ -22,7 +22,8 @@ def permute_by_hand() -> None:
         buttons = st.columns(3)
         for i, (j, k) in enumerate(((0, 1), (1, 2), (0, 2))):
             buttons[i].button(
-                f"Swap places {j + 1} and {k + 1}", on_click=_swap, args=(j, k), key=f"swap_{j}{k}", width="stretch"
+                f"{j + 1} ↔ {k + 1}", on_click=_swap, args=(j, k), key=f"swap_{j}{k}", width="stretch",
+                help=f"Swap the units at places {j + 1} and {k + 1}",
             )
         st.button("Original order", on_click=_reset, icon=":material/undo:", key="swap_reset")
         x = tuple(st.slider(f"Input {i + 1}", -2.0, 2.0, start, 0.5, key=f"toy_x{i}") for i, start in ((0, 1.0), (1, 1.5)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from lmc.charts.layers import layers_chart, similarity_chart
@@ -18,6 +19,9 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
         st.caption("Choose a matching method in the sidebar to see which units it pairs.")
         return
     layers = result.frame("layers")
+    if layers.empty:
+        st.caption("Layers of one unit have nothing to reorder.")
+        return
     names = layer_names(layers["permutation"].tolist())
     columns = st.columns([1, 1])
     method = columns[0].segmented_control(
@@ -28,11 +32,15 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
     )
     left, right = st.columns([3, 2])
     before, after = (result.arrays[array_name(pair, m, "similarity", layer)] for m in ("none", method))
-    heat = similarity_chart(before, after)
+    best_first = np.argsort(-after.diagonal(), kind="stable")
+    heat = similarity_chart(before[np.ix_(best_first, best_first)], after[np.ix_(best_first, best_first)])
     left.altair_chart(heat, width="stretch", alt=describe(heat), key="similarity_chart")
     units = config.width
     shown = f" {len(before)} of {units} units are drawn, evenly spaced." if len(before) < units else ""
-    left.caption(f"Each cell: how alike one unit of A and one of B answer over the training images.{shown}")
+    left.caption(
+        "Each cell: how alike one unit of A and one of B answer over the training images. On the diagonal stand the "
+        f"units that are merged with each other, the most alike of them first.{shown}"
+    )
     rows = layers[(layers["pair"] == pair) & (layers["method"] == method)]
     moves = layers_chart(rows.assign(permutation=rows["permutation"].map(names)))
     right.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from lmc.charts.barrier import path_chart
-from lmc.charts.style import describe, percent
+from lmc.charts.story import story_chart
+from lmc.charts.style import CONNECTED, describe, percent
 from lmc.charts.summary import mean_barriers
+from lmc.experiments import dataset_info
 from pages.ui.controls import pair_labels
 from pages.ui.hand import permute_by_hand
 from pages.ui.picker import current, show_notes
@@ -28,26 +29,33 @@ ends = path[path["method"] == "none"].sort_values("lam")["error"]
 barriers = mean_barriers(path, "error")
 labels = tuple(pair.split("-"))
 
-first, second, third = st.columns(3)
+connected = barriers["weight"] <= CONNECTED
+steps = (
+    ("none", "2. On the line between them lies a hill", "Mix their weights, and the mixture guesses: {} above its ends."),
+    (
+        "weight",
+        f"3. Put B's units in another order: the hill {'is gone' if connected else 'shrinks'}",
+        "B answers exactly as before. What is left of the hill: {}.",
+    ),
+)
+first, *others = st.columns([2, 3, 3])
 with first.container(border=True, height="stretch"):
     st.markdown("**1. Two networks, equally good**")
-    a, b = st.columns(2)
-    a.metric(f"A (seed {labels[0]})", percent(ends.iloc[0]), help="Share of the 360 test digits answered wrongly")
-    b.metric(f"B (seed {labels[1]})", percent(ends.iloc[-1]), help="Share of the 360 test digits answered wrongly")
-    st.caption("Test error, of handwritten digits that neither network has seen.")
-for column, method, title, said in (
-    (second, "none", "2. The line between them is a hill", "Mix their weights, and the mixture guesses: {} above its ends."),
-    (third, "weight", "3. Reorder B's units: the hill is gone", "The same two functions. What is left of the hill: {}."),
-):
+    for name, seed, error in (("A", labels[0], ends.iloc[0]), ("B", labels[1], ends.iloc[-1])):
+        st.metric(f"{name}, seed {seed}: right on", percent(1 - error))
+    st.caption(f"Of {dataset_info(config.dataset).test_images} handwritten digits that neither has seen.")
+for column, (method, title, said) in zip(others, steps, strict=True):
     with column.container(border=True, height="stretch"):
-        if method == "weight" and barriers["weight"] > 0.02:
-            title = "3. Reorder B's units: the hill shrinks"
         st.markdown(f"**{title}**")
-        chart = path_chart(path[path["method"] == method], split="test", measure="error", labels=labels)
-        chart = chart.properties(height=230)
+        chart = story_chart(path, method, top=1.0)
         st.altair_chart(chart, width="stretch", alt=describe(chart), key=f"story_{method}")
         st.caption(said.format(percent(barriers[method])))
 
+if not connected:
+    st.markdown(
+        f"At width {config.width} a small hill is left. **Choose the preset *Wider* on the left**, and the app trains two "
+        "networks of width 512, for which it all but vanishes."
+    )
 st.page_link("pages/views/pair.py", label="Explore this pair", icon=":material/arrow_forward:")
 st.divider()
 permute_by_hand()

@@ -49,9 +49,9 @@ st.caption(f"Seeds {seeds}. λ = 0 is network A, λ = 1 is network B; in between
 
 see, attempt = st.columns(2)
 see.markdown(
-    "**What you see.** Both ends classify well. Halfway, without a permutation, the mixture of two good networks "
-    "guesses: their hidden units learned the same jobs but stand in different places. Matching moves B's units to the "
-    "places of A's and changes nothing about what B answers."
+    "**What you see.** At the ends stand the two networks as they were trained. In between, every weight is a mixture. "
+    "Their hidden units learned similar jobs but stand in different places, so without a permutation the mixture "
+    "mixes jobs. Matching moves B's units to the places of their likes in A, and changes nothing about what B answers."
 )
 attempt.markdown(
     "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "

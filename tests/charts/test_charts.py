@@ -160,6 +160,11 @@ def test_curves_name_networks_by_place_and_seed() -> None:
     assert "A (seed 0) 30%" in describe(curves_chart(curve_table()))
 
 
+def test_file_names_are_text_and_never_code() -> None:
+    svg = to_svg(path_chart(path_table(), labels=("it's 'mine'", "0/1")))
+    assert "it's 'mine'" in svg and "B (seed 0/1)" in svg and "A (seed" not in svg
+
+
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(ValueError, match="choose one of: loss, error"):
         path_chart(path_table(), measure="accuracy")
