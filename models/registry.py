@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-NORMS = {"none": "None", "layer": "LayerNorm"}
-ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "tanh": "tanh"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What can be chosen about an architecture: `models.NAME` holds a builder called `NAME`."""

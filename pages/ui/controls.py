@@ -39,26 +39,26 @@ class View:
 def pair_controls(config: Pair) -> View:
     """Draw the controls and return the view; λ comes from the address, where the player leaves it."""
     pairs = pair_labels(config)
-    columns = st.columns([1, 1, 1.3, 1.3], vertical_alignment="bottom")
+    columns = st.columns(4, vertical_alignment="bottom")
     measure = columns[0].segmented_control(
         "Show", ["error", "loss"], default="error", required=True, key="measure", bind="query-params",
-        format_func=str.capitalize, help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
+        help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
     )
     split = columns[1].segmented_control(
         "On images", ["test", "train"], default="test", required=True, key="split", bind="query-params",
-        format_func={"test": "Test", "train": "Training"}.get,
         help="Test images were never trained on.",
     )
     baseline = columns[2].selectbox(
-        "Barrier above", list(BASELINES), key="baseline", bind="query-params",
-        format_func={"line": "the line between the ends", "mean": "the mean of the ends"}.get,
-        help="A barrier is the most by which the curve rises above this. Papers use both; at equal ends they agree.",
+        "Barrier above the", list(BASELINES), key="baseline", bind="query-params",
+        help="A barrier is the most by which the curve rises above this: the straight line between the ends, or the mean "
+        "of the ends. Papers use both; at equal ends they agree.",
     )
-    options = [ALL, *pairs] if len(pairs) > 1 else list(pairs)
-    pair = columns[3].selectbox(
-        "Pair", options, key="pair", bind="query-params",
-        format_func=lambda p: f"mean of all {len(pairs)}" if p == ALL else f"seeds {p.replace('-', ' and ')}",
-    )
+    pair = next(iter(pairs))
+    if len(pairs) > 1:
+        pair = columns[3].selectbox(
+            "Pair", [ALL, *pairs], key="pair", bind="query-params",
+            help="The two seeds; all: the mean over every pair, with its 95% interval.",
+        )
     one = next(iter(pairs)) if pair == ALL else pair
     return View(measure=measure, split=split, baseline=baseline, pair=pair, one=one, members=pairs[one], lam=asked_lam())
 

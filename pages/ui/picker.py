@@ -1,4 +1,7 @@
-"""The sidebar: which networks, which matching. Every setting lives in the address bar."""
+"""The sidebar: which networks, which matching. Every setting lives in the address bar.
+
+Streamlit writes what a widget shows into the address, so choices show the words of the command line.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmc.charts.style import method_label
-from lmc.experiments import METHODS, Pair, Recipe, dataset_info, get_architecture, list_datasets, list_models
-from models.registry import ACTIVATIONS, NORMS
+from lmc.experiments import METHODS, Pair, Recipe, get_architecture, list_datasets, list_models
 from pages.ui.address import asked, lenient
 
 WIDTHS = [str(2**k) for k in range(3, 11)]
@@ -87,19 +88,18 @@ def _networks() -> dict[str, list[str]]:
     low, high = architecture.depths
     depth = st.number_input("Depth", low, high, 3, key="depth", bind="query-params", help=_help("depth"))
     norm = st.selectbox(
-        "Norm", architecture.norms, format_func=lambda n: NORMS[n], key="norm", bind="query-params", help=_help("norm")
+        "Norm", architecture.norms, key="norm", bind="query-params", help=_help("norm")
     )
     activation = st.selectbox(
-        "Activation", architecture.activations, format_func=lambda a: ACTIVATIONS[a], key="activation",
-        bind="query-params", help=_help("activation"),
+        "Activation", architecture.activations, key="activation", bind="query-params", help=_help("activation"),
     )
     dataset = st.selectbox(
-        "Data set", list_datasets(), format_func=lambda d: dataset_info(d).title, key="dataset", bind="query-params",
+        "Data set", list_datasets(), key="dataset", bind="query-params",
         help="1,437 training images and 360 test images that come with scikit-learn: nothing to download.",
     )
     arch = st.selectbox(
-        "Architecture", list_models(), format_func=lambda a: get_architecture(a).title, key="arch", bind="query-params",
-        help=_help("arch"),
+        "Architecture", list_models(), key="arch", bind="query-params",
+        help="; ".join(f"{name}: {get_architecture(name).title.lower()}" for name in list_models()),
     )
     return {
         "dataset": _one(dataset), "arch": _one(arch), "width": _one(width), "depth": _one(depth), "norm": _one(norm),
@@ -110,7 +110,7 @@ def _networks() -> dict[str, list[str]]:
 def _training() -> dict[str, list[str]]:
     with st.expander("Training recipe", icon=":material/fitness_center:"):
         optimizer = st.selectbox(
-            "Optimizer", ["adam", "sgd"], format_func={"adam": "Adam", "sgd": "SGD with momentum"}.get, key="optimizer",
+            "Optimizer", ["adam", "sgd"], key="optimizer",
             bind="query-params", help="Adam starts from a rate of 0.001, SGD from 0.03 with momentum 0.9.",
         )
         epochs = st.number_input("Epochs", 1, 10_000, 60, key="epochs", bind="query-params", help=_help("epochs"))
@@ -138,15 +138,14 @@ def _training() -> dict[str, list[str]]:
 def _matching() -> dict[str, list[str]]:
     st.subheader("The matching", anchor=False)
     methods = st.multiselect(
-        "Methods", METHODS, default=["none", "weight", "activation"], format_func=method_label, key="method",
+        "Methods", METHODS, default=["none", "weight", "activation"], key="method",
         bind="query-params", help="How the hidden units of B are paired with those of A. No permutation is always shown.",
     )
     with st.expander("Matching details", icon=":material/tune:"):
         restarts = st.number_input("Restarts", 1, 1000, 1, key="restarts", bind="query-params", help=_help("restarts"))
         seed = st.number_input("Match seed", 0, 2**31 - 1, 0, key="match_seed", bind="query-params", help=_help("match_seed"))
         kernel = st.selectbox(
-            "Activation similarity", ["pearson", "dot"], format_func={"pearson": "Correlation", "dot": "Dot product"}.get,
-            key="activation_kernel", bind="query-params", help=_help("activation_kernel"),
+            "Activation similarity", ["pearson", "dot"], key="activation_kernel", bind="query-params", help=_help("activation_kernel"),
         )
         points = st.number_input("Points on the segment", 2, 1001, 25, key="points", bind="query-params", help=_help("points"))
         dtype = st.selectbox("Numbers", ["float32", "float64"], key="dtype", bind="query-params", help=_help("dtype"))
