@@ -104,6 +104,14 @@ class Engine:
             with progress.ProgressFile(folder) as file:
                 file.end("stopped")
 
+    def close(self) -> None:
+        """Cancel every run that this engine started and wait for their ends."""
+        for id_, child in self._children.items():
+            self.cancel(id_)
+            if child.poll() is None:  # it had nothing to say yet
+                child.kill()
+            child.wait()
+
     def _last_words(self, id_: str) -> str:
         """The last line that the process wrote, or that it wrote none."""
         with contextlib.suppress(OSError):

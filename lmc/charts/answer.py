@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from lmc.charts.style import CONNECTED, method_label, percent
-from lmc.charts.summary import Table, choose_rows, frame, mean_barriers
+from lmc.charts.summary import Interval, Table, choose_rows, frame, mean_interval, pair_barriers
 
 POOR = 0.3  # error of the ends above which a barrier says little
 
 
 def pair_answer(
-    path: Table, *, width: int, split: str = "test", measure: str = "error", baseline: str = "line"
+    path: Table,
+    *,
+    width: int,
+    split: str = "test",
+    measure: str = "error",
+    baseline: str = "line",
+    resolution: float | None = None,
 ) -> str:
-    """What the matching does to the barrier, whether that counts as connected, and what to try next."""
+    """What the matching does to the barrier, whether that counts as connected, and what to try next.
+
+    With several pairs the barriers are means, with intervals that are never narrower than ± `resolution`.
+    """
     rows = choose_rows(frame(path, ("pair", "method", "split", "lam", measure)), "split", split)
-    barriers = mean_barriers(rows, measure, baseline)
+    found = {m: mean_interval(values, resolution) for m, values in pair_barriers(rows, measure, baseline).items()}
     pairs = rows["pair"].nunique()
-    over = f", the mean over {pairs} pairs" if pairs > 1 else ""
-    matched = {method: value for method, value in barriers.items() if method not in ("none", "random")}
-    before = _value(barriers["none"], measure)
+    over = f", the mean over {pairs} pairs{' with 95% intervals' * (pairs > 2)}" if pairs > 1 else ""
+    matched = {method: value for method, value in found.items() if method not in ("none", "random")}
+    before = _value(found["none"], measure, pairs)
     if not matched:
-        return f"Without a permutation the {split} {measure} barrier is {before}{over}. Choose a matching method to see what reordering does."
-    best = min(matched, key=lambda method: matched[method])
-    after = _value(matched[best], measure)
-    if matched[best] < barriers["none"]:
+        return (
+            f"Without a permutation the {split} {measure} barrier is {before}{over}. "
+            "Choose a matching method to see what reordering does."
+        )
+    best = min(matched, key=lambda method: matched[method].mean)
+    after = _value(matched[best], measure, pairs)
+    if matched[best].mean < found["none"].mean:
         said = f"{method_label(best)} lowers the {split} {measure} barrier from {before} to {after}{over}"
     else:
-        said = f"{method_label(best)} does not lower the {split} {measure} barrier: {before} without it, {after} with it{over}"
+        said = f"{method_label(best)} does not lower the {split} {measure} barrier: {before} without, {after} with it{over}"
     if measure == "loss":
         return f"{said}."
+    return f"{said}{_verdict(rows, found['none'].mean, matched[best].mean, width, split)}"
+
+
+def _verdict(rows: pd.DataFrame, without: float, matched: float, width: int, split: str) -> str:
     ends = float(rows.loc[rows["lam"].isin([0.0, 1.0]), "error"].mean())
     if ends > POOR:
-        return f"{said}; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
-    if barriers["none"] <= CONNECTED:
-        return f"{said}: these networks are connected at width {width} even without a permutation."
-    if matched[best] <= CONNECTED:
-        return f"{said}: connected at width {width}."
-    return f"{said}: not yet connected at width {width}; try {_wider(width)}."
+        return f"; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
+    if without <= CONNECTED:
+        return f": these networks are connected at width {width} even without a permutation."
+    if matched <= CONNECTED:
+        return f": connected at width {width}."
+    return f": not yet connected at width {width}; try {max(128, 2 * width)}."
 
 
-def _value(value: float, measure: str) -> str:
-    return percent(value) if measure == "error" else f"{value:.2f} nats"
+def _value(found: Interval, measure: str, pairs: int) -> str:
+    def written(value: float) -> str:
+        return percent(value) if measure == "error" else f"{value:.2f}"
 
-
-def _wider(width: int) -> str:
-    return f"width {max(128, 2 * width)}"
+    unit = "" if measure == "error" else " nats"
+    interval = f" [{written(max(0.0, found.low))} to {written(found.high)}]" if pairs > 2 else ""
+    return f"{written(found.mean)}{unit}{interval}"

@@ -93,13 +93,18 @@ def mean_baseline(path: pd.DataFrame, measure: str, baseline: str = "line") -> p
     return mean.assign(threshold=mean["value"] + CONNECTED)
 
 
-def mean_barriers(path: pd.DataFrame, measure: str, baseline: str = "line") -> dict[str, float]:
-    """By method, the barrier of each pair (its largest rise above the baseline), mean over pairs."""
+def pair_barriers(path: pd.DataFrame, measure: str, baseline: str = "line") -> dict[str, list[float]]:
+    """By method, the barrier of each pair: the largest rise of its curve above its baseline."""
     found: dict[str, list[float]] = {}
     for (_, method), group in path.groupby(["pair", "method"], sort=False):
         one = group.sort_values("lam")
         found.setdefault(str(method), []).append(barrier(one["lam"].tolist(), one[measure].tolist(), baseline))
-    return {method: float(np.mean(values)) for method, values in found.items()}
+    return found
+
+
+def mean_barriers(path: pd.DataFrame, measure: str, baseline: str = "line") -> dict[str, float]:
+    """By method, the mean of `pair_barriers` over the pairs."""
+    return {method: float(np.mean(values)) for method, values in pair_barriers(path, measure, baseline).items()}
 
 
 def clipped(data: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.experiments.spelling import option_fields, parse, takes_many
 
 VERSION = "1"
-VIEW_PARAMETERS = {"lam": "λ", "split": "split", "measure": "measure", "baseline": "baseline", "pair": "pair"}
+VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair")
 
 
 def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
@@ -36,7 +36,7 @@ def asked() -> tuple[dict[str, list[str]], list[str]]:
     for name in st.query_params:
         given = st.query_params.get_all(name)
         if name in names:
-            words[name] = [word for value in given for word in value.replace(",", " ").split()] if names[name] else given
+            words[name] = _split(given) if names[name] and name != "method" else given
         elif name not in VIEW_PARAMETERS and name != "v" and not name.startswith("embed"):
             notes.append(f"{name}: there is no such setting; it is ignored.")
     return words, notes
@@ -56,5 +56,12 @@ def link(config: Pair, view: Mapping[str, object]) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(words, doseq=True), ""))
 
 
+def _split(given: list[str]) -> list[str]:
+    return [word for value in given for word in value.replace(",", " ").split()]
+
+
 def _spelled(value: object) -> list[str]:
-    return [" ".join(map(str, value))] if isinstance(value, tuple) else [str(value)]
+    """Lists of numbers stand in one text field each, names are chosen one by one."""
+    if not isinstance(value, tuple):
+        return [str(value)]
+    return [" ".join(map(str, value))] if all(isinstance(item, int) for item in value) else list(value)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import streamlit as st
 
 from lmc.barriers import BASELINES
+from lmc.errors import InputError
 from lmc.experiments import Pair
 
 ALL = "all"
+CHOICES = {"measure": ["error", "loss"], "split": ["test", "train"], "baseline": list(BASELINES)}
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,17 @@ class View:
 def pair_controls(config: Pair) -> View:
     """Draw the controls and return the view; λ comes from the address, where the player leaves it."""
     pairs = pair_labels(config)
-    columns = st.columns(4, vertical_alignment="bottom")
-    measure = columns[0].segmented_control(
-        "Show", ["error", "loss"], default="error", required=True, key="measure", bind="query-params",
+    columns = st.columns(4, vertical_alignment="top")
+    measure = columns[0].radio(
+        "Show", CHOICES["measure"], horizontal=True, key="measure", bind="query-params",
         help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
     )
-    split = columns[1].segmented_control(
-        "On images", ["test", "train"], default="test", required=True, key="split", bind="query-params",
+    split = columns[1].radio(
+        "On images", CHOICES["split"], horizontal=True, key="split", bind="query-params",
         help="Test images were never trained on.",
     )
     baseline = columns[2].selectbox(
-        "Barrier above the", list(BASELINES), key="baseline", bind="query-params",
+        "Barrier above the", CHOICES["baseline"], key="baseline", bind="query-params",
         help="A barrier is the most by which the curve rises above this: the straight line between the ends, or the mean "
         "of the ends. Papers use both; at equal ends they agree.",
     )
@@ -69,6 +71,18 @@ def pair_labels(config: Pair) -> dict[str, tuple[int, int]]:
     return {f"{networks[i].label}-{networks[j].label}": (i, j) for i, j in config.members()}
 
 
+def asked_view(config: Pair) -> list[str]:
+    """A sentence for each view parameter in the address that cannot be used; Streamlit drops those silently."""
+    choices = {**CHOICES, "pair": [ALL, *pair_labels(config)]}
+    notes = []
+    for name, allowed in choices.items():
+        word = st.query_params.get(name)
+        if word is not None and word not in allowed:
+            error = InputError(name, word, f"choose one of: {', '.join(allowed)}")
+            notes.append(f"{error} The default is shown instead.")
+    return notes
+
+
 def asked_lam() -> float:
     """λ in the address, 0.5 if there is none; one that cannot be used is named in a note."""
     word = st.query_params.get("lam", "0.5")
@@ -78,7 +92,8 @@ def asked_lam() -> float:
             return lam
     except ValueError:
         pass
-    st.warning(f"lam: {word} cannot be used; a number from 0 to 1 would be right. 0.5 is shown instead.", icon=":material/info:")
+    error = InputError("lam", word, "a number from 0 to 1 would be right")
+    st.warning(f"{error} The default is shown instead.", icon=":material/info:")
     return 0.5
 
 

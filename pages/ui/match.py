@@ -24,11 +24,11 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
         return
     names = layer_names(layers["permutation"].tolist())
     columns = st.columns([1, 1])
-    method = columns[0].segmented_control(
-        "Matched by", methods, default=methods[0], required=True, format_func=method_label, key="shown_method"
+    method = columns[0].radio(
+        "Matched by", methods, horizontal=True, format_func=method_label, key="shown_method"
     )
-    layer = columns[1].segmented_control(
-        "Hidden layer", list(names), default=next(iter(names)), required=True, format_func=names.get, key="shown_layer"
+    layer = columns[1].radio(
+        "Hidden layer", list(names), horizontal=True, format_func=lambda group: names[group], key="shown_layer"
     )
     left, right = st.columns([3, 2])
     before, after = (result.arrays[array_name(pair, m, "similarity", layer)] for m in ("none", method))

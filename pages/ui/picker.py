@@ -9,15 +9,15 @@ from typing import Any
 
 import streamlit as st
 
-from lmc.experiments import METHODS, Pair, Recipe, get_architecture, list_datasets, list_models
+from lmc.experiments import METHODS, RECIPES, Pair, Recipe, get_architecture, list_datasets, list_models
 from pages.ui.address import asked, lenient
+from pages.ui.controls import asked_view
 
-WIDTHS = [str(2**k) for k in range(3, 11)]
 _FIELDS = {**Recipe.__dataclass_fields__, **Pair.__dataclass_fields__}
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "First look": ("Two networks of width 32, already trained", {}),
-    "Wider": ("Width 512: the barrier all but vanishes", {"width": "512"}),
+    "Wider": ("Width 512: the barrier all but vanishes", {"width": 512}),
     "Six networks": ("All fifteen pairs of six seeds, with intervals", {"seeds": "0 1 2 3 4 5"}),
     "Same start": ("Equal first weights, other order of the images", {"seeds": "0 0", "order_seeds": "0 1"}),
 }
@@ -27,7 +27,8 @@ def choose() -> None:
     """Draw the picker and remember the choice for `current`."""
     if "_asked_notes" not in st.session_state:  # the first run: widgets drop bad values silently, so read them before
         words, notes = asked()
-        st.session_state["_asked_notes"] = notes + lenient(words)[1]
+        config, refused = lenient(words)
+        st.session_state["_asked_notes"] = notes + refused + asked_view(config)
         st.session_state["_asked_config"] = None
     with st.sidebar:
         _presets()
@@ -65,18 +66,25 @@ def _presets() -> None:
 
 
 def _apply(name: str) -> None:
-    plain = {"width": "32", "depth": 3, "norm": "none", "activation": "relu", "seeds": "0 1", "order_seeds": ""}
+    plain = {"width": 32, "depth": 3, "norm": "none", "activation": "relu", "seeds": "0 1", "order_seeds": ""}
     for key, value in {**plain, **PRESETS[name][1]}.items():
         st.session_state[key] = value
+
+
+def _scale(factor: float, low: int, high: int) -> None:
+    st.session_state["width"] = min(high, max(low, int(st.session_state["width"] * factor)))
 
 
 def _networks() -> dict[str, list[str]]:
     st.subheader("The networks", anchor=False)
     architecture = get_architecture(list_models()[0])
-    width = st.selectbox(
-        "Width", WIDTHS, index=WIDTHS.index("32"), key="width", bind="query-params", accept_new_options=True,
-        help="Units in each hidden layer. Choose one or type any whole number.",
+    low, high = architecture.widths
+    number, half, double = st.columns([3, 1, 1], vertical_alignment="bottom", gap="xsmall")
+    width = number.number_input(
+        "Width", low, high, 32, key="width", bind="query-params", help="Units in each hidden layer."
     )
+    half.button("÷2", help="Half the width", on_click=_scale, args=(0.5, low, high), width="stretch", key="half_width")
+    double.button("×2", help="Twice the width", on_click=_scale, args=(2, low, high), width="stretch", key="double_width")
     seeds = st.text_input(
         "Seeds", "0 1", key="seeds", bind="query-params",
         help="Each seed is one network with its own first weights. More than two seeds: all pairs of them, with intervals.",
@@ -109,6 +117,7 @@ def _networks() -> dict[str, list[str]]:
 
 def _training() -> dict[str, list[str]]:
     with st.expander("Training recipe", icon=":material/fitness_center:"):
+        recipe = st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", help=_help("recipe"))
         optimizer = st.selectbox(
             "Optimizer", ["adam", "sgd"], key="optimizer",
             bind="query-params", help="Adam starts from a rate of 0.001, SGD from 0.03 with momentum 0.9.",
@@ -116,6 +125,9 @@ def _training() -> dict[str, list[str]]:
         epochs = st.number_input("Epochs", 1, 10_000, 60, key="epochs", bind="query-params", help=_help("epochs"))
         rate = st.text_input(
             "Learning rate", "", key="lr", bind="query-params", placeholder="the optimizer's own", help=_help("lr")
+        )
+        momentum = st.text_input(
+            "Momentum", "", key="momentum", bind="query-params", placeholder="the optimizer's own", help=_help("momentum")
         )
         batch = st.number_input("Batch size", 1, 1437, 64, key="batch_size", bind="query-params", help=_help("batch_size"))
         penalty = st.text_input(
@@ -130,7 +142,7 @@ def _training() -> dict[str, list[str]]:
     if decay == "step" and not milestones:
         milestones = f"{max(1, int(epochs or 60) // 2)} {max(2, int(epochs or 60) * 3 // 4)}"
     return {
-        "optimizer": _one(optimizer), "epochs": _one(epochs), "lr": _one(rate), "batch_size": _one(batch),
+        "recipe": _one(recipe), "momentum": _one(momentum), "optimizer": _one(optimizer), "epochs": _one(epochs), "lr": _one(rate), "batch_size": _one(batch),
         "weight_decay": _one(penalty), "decay": _one(decay), "milestones": _many(milestones), "warmup": _one(warmup),
     }
 
@@ -147,11 +159,12 @@ def _matching() -> dict[str, list[str]]:
         kernel = st.selectbox(
             "Activation similarity", ["pearson", "dot"], key="activation_kernel", bind="query-params", help=_help("activation_kernel"),
         )
+        groups = st.number_input("Most pairs", 1, 1000, 15, key="groups", bind="query-params", help=_help("groups"))
         points = st.number_input("Points on the segment", 2, 1001, 25, key="points", bind="query-params", help=_help("points"))
         dtype = st.selectbox("Numbers", ["float32", "float64"], key="dtype", bind="query-params", help=_help("dtype"))
     return {
         "method": methods or ["none"], "restarts": _one(restarts), "match_seed": _one(seed),
-        "activation_kernel": _one(kernel), "points": _one(points), "dtype": _one(dtype),
+        "activation_kernel": _one(kernel), "points": _one(points), "groups": _one(groups), "dtype": _one(dtype),
     }
 
 

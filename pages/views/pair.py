@@ -32,8 +32,8 @@ if view.pair != ALL:
     path = path[path["pair"] == view.pair]
 data = dataset_info(config.dataset)
 images = data.test_images if view.split == "test" else data.train_images
-look = {"split": view.split, "measure": view.measure, "baseline": view.baseline}
-chart = path_chart(path, **look, lam=view.lam, labels=view.end_labels, resolution=1 / images)
+look = {"split": view.split, "measure": view.measure, "baseline": view.baseline, "resolution": 1 / images}
+chart = path_chart(path, **look, lam=view.lam, labels=view.end_labels)
 st.altair_chart(chart, width="stretch", alt=describe(chart), key="path_chart")
 st.markdown(f"#### {pair_answer(path, width=config.width, **look)}")
 st.caption(

@@ -1,0 +1,105 @@
+import json
+import time
+
+import pytest
+
+import lmc
+from lmc.experiments import METHODS
+
+
+def charts(test):
+    return [json.loads(element.proto.spec) for element in test.get("vega_lite_chart")]
+
+
+def text(test):
+    return " ".join(block.value for block in [*test.markdown, *test.caption])
+
+
+def settle(test, seconds=120):
+    """Run the page until its result is there."""
+    end = time.monotonic() + seconds
+    while not charts(test) and time.monotonic() < end:
+        assert not test.exception
+        time.sleep(0.5)
+        test.run()
+    return test
+
+
+def test_the_default_shows_at_once_and_says_what_the_tables_say(app):
+    test = app("pair")
+    assert not test.exception and not test.error and not test.warning
+    assert len(charts(test)) == 4
+    result = lmc.run(lmc.Pair(method=METHODS))
+    lowest = min(result.metrics[f"error_barrier.{m}.direct.test"] for m in ("weight", "activation"))
+    without = result.metrics["error_barrier.none.direct.test"]
+    assert f"from {100 * without:.0f}% to {100 * lowest:.1f}%" in text(test)
+    assert "360 test images, so 0.01 of error is 3.6 images" in text(test)
+    assert test.code[0].value == "python -m lmc pair"
+
+
+def test_measure_split_and_baseline_change_the_numbers(app):
+    test = app("pair", measure="loss", split="train", baseline="mean")
+    assert not test.exception
+    assert "train loss barrier" in text(test) and "the mean of the end values" in text(test)
+    assert "1,437 train images" in text(test)
+
+
+def test_changing_the_method_needs_no_run(app, store):
+    test = app("pair")
+    test.multiselect(key="method").set_value(["none", "random"]).run()
+    assert charts(test) and "Choose a matching method" in text(test)
+    assert not any((store / "runs").iterdir())
+    assert test.code[0].value == "python -m lmc pair --method none random"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "note"),
+    [
+        ({"width": "0"}, "width: 0 cannot be used; a whole number from 1 to 16,384 would be right."),
+        ({"width": "1000000000"}, "width: 1000000000 cannot be used"),
+        ({"width": "wide"}, "width: wide cannot be used"),
+        ({"seeds": "3"}, "seeds: 3 cannot be used; pair needs at least 2 networks."),
+        ({"seeds": "1 1"}, "seeds: 1 1 cannot be used; two networks would be the same"),
+        ({"norm": "batch"}, "norm: batch cannot be used; choose one of: none, layer."),
+        ({"method": "magic"}, "method: magic cannot be used"),
+        ({"points": "1"}, "points: 1 cannot be used"),
+        ({"epochs": "x"}, "epochs: x cannot be used"),
+        ({"lam": "2"}, "lam: 2 cannot be used"),
+        ({"colour": "red"}, "colour: there is no such setting"),
+        ({"split": "dev"}, "split: dev cannot be used"),
+        ({"pair": "7-8"}, "pair: 7-8 cannot be used"),
+    ],
+)
+def test_a_bad_value_in_the_address_falls_back_with_a_note(app, parameters, note):
+    test = app("pair", **parameters)
+    assert not test.exception and not test.error
+    assert any(note in warning.value for warning in test.warning), [w.value for w in test.warning]
+    assert charts(test), "the default picture is shown"
+
+
+@pytest.mark.slow
+def test_another_width_is_trained_with_progress_and_then_drawn(app, store):
+    test = app("pair")
+    test.number_input(key="width").set_value(8)
+    test.number_input(key="epochs").set_value(3)
+    test.run()
+    assert not charts(test) and "Computing" in text(test)
+    settle(test)
+    assert charts(test) and "test error barrier" in text(test) and not test.exception and not test.error
+    assert len(list((store / "results").iterdir())) == 1
+    assert test.code[0].value == "python -m lmc pair --width 8 --epochs 3"
+
+
+@pytest.mark.slow
+def test_cancel_stops_the_run_and_start_again_finishes_it(app):
+    test = app("pair", width="9", epochs="300")
+    assert "Computing" in text(test)
+    test.button(key="cancel_run").click().run()
+    end = time.monotonic() + 20
+    while not test.info and time.monotonic() < end:
+        time.sleep(0.3)
+        test.run()
+    assert "cancelled" in test.info[0].value
+    test.button(key="start_again").click().run()
+    assert "Computing" in text(test)
+    test.button(key="cancel_run").click().run()
