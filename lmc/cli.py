@@ -90,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
             _add_option(one, spec)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
         one.add_argument("--json", action="store_true", help="print the result as one JSON object")
-        one.add_argument("--progress-file", metavar="DIR", help="keep progress.json in this folder; a file `stop` there stops the run")
+        one.add_argument(
+            "--progress-file",
+            metavar="DIR",
+            help="keep progress.json in this folder; a file `stop` there stops the run",
+        )
         _add_store(one)
     commands.add_parser("data", help="list the data sets and which are on disk", allow_abbrev=False)
     _add_store(commands.add_parser("runs", help="list what the store holds", allow_abbrev=False))
@@ -98,17 +102,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", metavar="DIR", help="folder of networks and results (default: $LMC_STORE or your data folder)")
+    parser.add_argument(
+        "--store", metavar="DIR", help="folder of networks and results (default: $LMC_STORE or your data folder)"
+    )
 
 
 def _add_option(parser: argparse.ArgumentParser, spec: Field[Any]) -> None:
     """Values stay words here: the config itself checks them, with the same sentence everywhere."""
     many = takes_many(spec)
-    default = " ".join(map(str, spec.default)) if many else spec.default
-    note = f" (default: {default})" if default != "" and default is not None else ""
+    value: Any = spec.default
+    default = " ".join(map(str, value)) if many else value
+    note = f" (default: {default})" if default != "" else ""
     choices = spec.metadata["choices"] or _CHOICES.get(spec.name, ())
-    text = spec.metadata["help"] + (f"; one of: {', '.join(choices)}" if choices and not many else "")
-    text += f"; of: {', '.join(choices)}" if choices and many else ""
+    text = spec.metadata["help"] + (f"; {'any' if many else 'one'} of: {', '.join(choices)}" if choices else "")
     parser.add_argument(
         f"--{spec.name.replace('_', '-')}",
         nargs="+" if many else None,
@@ -141,14 +147,19 @@ def _list_runs(store: Store) -> int:
     print(f"store: {store.root}")
     for result in store.results():
         config = result.config
-        print(f"{result.id}  {result.experiment}  {config['dataset']}  {config['arch']}  width {config['width']}  seeds {' '.join(map(str, config['seeds']))}")
+        seeds = " ".join(map(str, config["seeds"]))
+        what = f"{config['dataset']}  {config['arch']}  width {config['width']}  seeds {seeds}"
+        print(f"{result.id}  {result.experiment}  {what}")
     return 0
 
 
 def _summary(result: Result, config: Experiment) -> str:
-    rows = [f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, width {config.width}, depth {config.depth}"]
+    rows = [
+        f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, width {config.width}, depth {config.depth}"
+    ]
     pairs = len(dict.fromkeys(result.tables["barriers"]["pair"]))
-    rows.append(f"mean barrier over {pairs} pair{'s' * (pairs > 1)}: the most by which the segment exceeds the line between its ends")
+    over = f"mean barrier over {pairs} pair{'s' * (pairs > 1)}"
+    rows.append(f"{over}: the most by which the segment exceeds the line between its ends")
     for method in config.method:
         test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
         loss = result.metrics[f"loss_barrier.{method}.direct.test"]

@@ -44,16 +44,25 @@ class Engine:
 
     def submit(self, config: Experiment, device: str = "auto") -> str:
         """Start the run unless it is running or done already; returns its id."""
-        id_ = config.id
-        with self.store.lock("submit", id_):
-            if self.status(id_).state in ("running", "done"):
-                return id_
-            folder = self.store.run_folder(id_)
+        id = config.id
+        with self.store.lock("submit", id):
+            if self.status(id).state in ("running", "done"):
+                return id
+            folder = self.store.run_folder(id)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            call = [sys.executable, "-m", "lmc", *arguments(config), "--device", device, "--store", str(self.store.root)]
-            with open(folder / "log.txt", "wb") as log:
-                self._children[id_] = subprocess.Popen(
+            call = [
+                sys.executable,
+                "-m",
+                "lmc",
+                *arguments(config),
+                "--device",
+                device,
+                "--store",
+                str(self.store.root),
+            ]
+            with (folder / "log.txt").open("wb") as log:
+                self._children[id] = subprocess.Popen(
                     [*call, "--progress-file", str(folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -61,39 +70,39 @@ class Engine:
                     cwd=PROJECT,
                     start_new_session=True,
                 )
-        return id_
+        return id
 
-    def result(self, id_: str) -> Result | None:
+    def result(self, id: str) -> Result | None:
         """The finished result, or None."""
-        return self.store.load_result(id_)
+        return self.store.load_result(id)
 
-    def status(self, id_: str) -> Status:
+    def status(self, id: str) -> Status:
         """How the run stands; `unknown` if this store never heard of it."""
-        if self.store.has_result(id_):
+        if self.store.has_result(id):
             return Status("done", 1.0)
-        said = progress.read(self.store.run_folder(id_))
-        child = self._children.get(id_)
+        said = progress.read(self.store.run_folder(id))
+        child = self._children.get(id)
         ended = child is not None and child.poll() is not None
         if said is None:
             if child is None:
                 return Status("unknown")
-            return Status("failed", error=self._last_words(id_)) if ended else Status("running", text="starting")
+            return Status("failed", error=self._last_words(id)) if ended else Status("running", text="starting")
         if said["state"] in ("failed", "stopped"):
             return Status(said["state"], said["share"], error=said.get("error", ""))
         if ended or time.time() - said["alive"] > SILENCE:
-            if self.store.has_result(id_):
+            if self.store.has_result(id):
                 return Status("done", 1.0)
-            return Status("failed", said["share"], error=self._last_words(id_))
+            return Status("failed", said["share"], error=self._last_words(id))
         return Status("running", said["share"], said["text"], _seconds_left(said["share"], said["started"]))
 
-    def cancel(self, id_: str, patience: float = 3.0) -> None:
+    def cancel(self, id: str, patience: float = 3.0) -> None:
         """Ask the run to stop, and end it if it has not after `patience` seconds; what it finished stays."""
-        folder = self.store.run_folder(id_)
-        if self.status(id_).state != "running":
+        folder = self.store.run_folder(id)
+        if self.status(id).state != "running":
             return
         with contextlib.suppress(FileNotFoundError):
             (folder / "stop").touch()
-        child = self._children.get(id_)
+        child = self._children.get(id)
         if child is None:
             return
         try:
@@ -106,19 +115,21 @@ class Engine:
 
     def close(self) -> None:
         """Cancel every run that this engine started and wait for their ends."""
-        for id_, child in self._children.items():
-            self.cancel(id_)
+        for id, child in self._children.items():
+            self.cancel(id)
             if child.poll() is None:  # it had nothing to say yet
                 child.kill()
             child.wait()
 
-    def _last_words(self, id_: str) -> str:
+    def _last_words(self, id: str) -> str:
         """The last line that the process wrote, or that it wrote none."""
         with contextlib.suppress(OSError):
-            lines = (self.store.run_folder(id_) / "log.txt").read_text(errors="replace").strip().splitlines()
+            lines = (self.store.run_folder(id) / "log.txt").read_text(errors="replace").strip().splitlines()
             if lines:
                 return f"The run ended without a result; its last line was: {lines[-1]}"
-        return "The run ended without a result and without a word, as when the machine runs out of memory; start it again."
+        return (
+            "The run ended without a result and without a word, as when the machine runs out of memory; start it again."
+        )
 
 
 def _seconds_left(share: float, started: float) -> float | None:

@@ -33,7 +33,9 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
 
 
-def training_step(model: nn.Module, example: tuple[Sequence[Tensor], Tensor, Tensor]) -> Callable[..., tuple[list[Tensor], Tensor]]:
+def training_step(
+    model: nn.Module, example: tuple[Sequence[Tensor], Tensor, Tensor]
+) -> Callable[..., tuple[list[Tensor], Tensor]]:
     """The function (parameters, images, labels) → (gradients, mean losses `[stack]`) for stacked parameters.
 
     `example` gives the shapes it is made for: parameters `[stack, ...]` in the order of
@@ -68,7 +70,12 @@ def _same_value(node: fx.Node) -> fx.Node | None:
         return None
     if node.target in (aten.expand.default, aten.view.default, aten._unsafe_view.default):
         value, before = node.meta.get("val"), source.meta.get("val")
-        if value is not None and before is not None and value.shape == before.shape and value.stride() == before.stride():
+        if (
+            value is not None
+            and before is not None
+            and value.shape == before.shape
+            and value.stride() == before.stride()
+        ):
             return source
     if node.target is aten.mul.Scalar and node.args[1] == 1:
         return source

@@ -79,7 +79,7 @@ class Store:
             np.savez_compressed(folder / "arrays.npz", **result.arrays)  # type: ignore[arg-type]
             (folder / "result.json").write_text(f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}")
 
-    def load_result(self, id: str) -> Result | None:  # noqa: A002 - the word of the design
+    def load_result(self, id: str) -> Result | None:
         """The result `id`, or None; a damaged one is set aside and counts as missing."""
         for folder in self._find("results", id):
             try:
@@ -92,7 +92,7 @@ class Store:
                 self._set_aside(folder)
         return None
 
-    def has_result(self, id: str) -> bool:  # noqa: A002
+    def has_result(self, id: str) -> bool:
         """Whether a result `id` is there, unread."""
         return any((folder / "result.json").exists() for folder in self._find("results", id))
 
@@ -107,7 +107,10 @@ class Store:
     # Networks
 
     def save_network(
-        self, id: str, about: Mapping[str, Any], checkpoints: Mapping[int, Mapping[str, np.ndarray]]  # noqa: A002
+        self,
+        id: str,
+        about: Mapping[str, Any],
+        checkpoints: Mapping[int, Mapping[str, np.ndarray]],
     ) -> None:
         """Add checkpoints (epoch → state) to the network `id`; those already there are left alone."""
         folder = self.root / "networks" / _checked(id)
@@ -120,7 +123,7 @@ class Store:
         if not (folder / "network.json").exists():
             _write(folder / "network.json", json.dumps(dict(about)).encode())
 
-    def load_checkpoint(self, id: str, epoch: int) -> dict[str, np.ndarray] | None:  # noqa: A002
+    def load_checkpoint(self, id: str, epoch: int) -> dict[str, np.ndarray] | None:
         """The state of network `id` after `epoch`, or None; a damaged file is set aside and counts as missing."""
         for folder in self._find("networks", id):
             path = folder / _checkpoint_name(epoch)
@@ -132,7 +135,7 @@ class Store:
                 self._set_aside(path)
         return None
 
-    def load_about(self, id: str) -> dict[str, Any] | None:  # noqa: A002
+    def load_about(self, id: str) -> dict[str, Any] | None:
         """Config, label, curves and versions of network `id`, or None."""
         for folder in self._find("networks", id):
             with contextlib.suppress(OSError):
@@ -145,12 +148,12 @@ class Store:
                 self._set_aside(folder / "network.json")
         return None
 
-    def run_folder(self, id: str) -> Path:  # noqa: A002
+    def run_folder(self, id: str) -> Path:
         """Where the progress of a run is kept."""
         return self.root / "runs" / _checked(id)
 
     @contextlib.contextmanager
-    def lock(self, kind: str, id: str) -> Iterator[None]:  # noqa: A002
+    def lock(self, kind: str, id: str) -> Iterator[None]:
         """Hold the lock of one run or network, across processes; without filelock installed there is none."""
         try:
             from filelock import FileLock
@@ -161,7 +164,7 @@ class Store:
         with FileLock(self.root / "locks" / f"{kind}-{_checked(id)}"):
             yield
 
-    def _find(self, kind: str, id: str) -> Iterator[Path]:  # noqa: A002
+    def _find(self, kind: str, id: str) -> Iterator[Path]:
         for layer in self._layers:
             folder = layer / kind / _checked(id)
             if folder.is_dir():
@@ -194,7 +197,7 @@ def with_seconds(result: Result, seconds: float) -> Result:
     return replace(result, seconds=round(seconds, 3))
 
 
-def _checked(id: str) -> str:  # noqa: A002
+def _checked(id: str) -> str:
     if not _ID.fullmatch(id):
         raise StoreError(f"{id!r} is no id; an id has 16 hexadecimal digits")
     return id
@@ -225,8 +228,8 @@ def _write(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink()
         raise

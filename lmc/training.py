@@ -57,7 +57,9 @@ def initial_state(build: Callable[[], nn.Module], seed: int, dtype: torch.dtype 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("initialisation", seed))
         model = build()
-    return {name: t.detach().clone().to(dtype) if t.is_floating_point() else t for name, t in model.state_dict().items()}
+    return {
+        name: t.detach().clone().to(dtype) if t.is_floating_point() else t for name, t in model.state_dict().items()
+    }
 
 
 def stack_size(model: nn.Module) -> int:
@@ -77,8 +79,8 @@ def train(
     schedule: Schedule,
     *,
     checkpoints: Sequence[int] = (),
-    report: Callable[[float, str], None] = lambda share, text: None,
-    finished: Callable[[int, Trained], None] = lambda place, trained: None,
+    report: Callable[[float, str], None] | None = None,
+    finished: Callable[[int, Trained], None] | None = None,
 ) -> list[Trained]:
     """Train the networks that begin at `starts`; each sees the batches that its order seed gives.
 
@@ -99,9 +101,11 @@ def train(
             losses = stack.run_epoch(epoch)
             _record(trained, stack, epoch, losses, keep)
             done = (first + len(places) * epoch / schedule.epochs) / len(starts)
-            report(done, f"training, epoch {epoch} of {schedule.epochs}")
+            if report:
+                report(done, f"training, epoch {epoch} of {schedule.epochs}")
         for place, result in zip(places, trained, strict=False):
-            finished(place, result)
+            if finished:
+                finished(place, result)
             results.append(result)
     return results
 

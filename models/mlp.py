@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [inputs] + [width] * depth
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if norm == "layer" else nn.Identity() for _ in range(depth))
         self.activation = _ACTIVATIONS[activation]()
         self.head = nn.Linear(sizes[-1], classes)
@@ -36,7 +37,13 @@ class MLP(nn.Module):
 
 
 def mlp(
-    *, input_shape: tuple[int, ...], classes: int, width: int, depth: int = 3, norm: str = "none", activation: str = "relu"
+    *,
+    input_shape: tuple[int, ...],
+    classes: int,
+    width: int,
+    depth: int = 3,
+    norm: str = "none",
+    activation: str = "relu",
 ) -> MLP:
     """An `MLP` for inputs of `input_shape`."""
     return MLP(math.prod(input_shape), classes, width, depth, norm, activation)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What can be chosen about an architecture: `models.NAME` holds a builder called `NAME`."""

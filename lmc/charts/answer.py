@@ -36,10 +36,11 @@ def pair_answer(
         )
     best = min(matched, key=lambda method: matched[method].mean)
     after = _value(matched[best], measure, pairs)
+    barrier = f"{split} {measure} barrier"
     if matched[best].mean < found["none"].mean:
-        said = f"{method_label(best)} lowers the {split} {measure} barrier from {before} to {after}{over}"
+        said = f"{method_label(best)} lowers the {barrier} from {before} to {after}{over}"
     else:
-        said = f"{method_label(best)} does not lower the {split} {measure} barrier: {before} without, {after} with it{over}"
+        said = f"{method_label(best)} does not lower the {barrier}, {before} without, {after} with it{over}"
     if measure == "loss":
         return f"{said}."
     return f"{said}{_verdict(rows, found['none'].mean, matched[best].mean, width, split)}"
@@ -48,7 +49,9 @@ def pair_answer(
 def _verdict(rows: pd.DataFrame, without: float, matched: float, width: int, split: str) -> str:
     ends = float(rows.loc[rows["lam"].isin([0.0, 1.0]), "error"].mean())
     if ends > POOR:
-        return f"; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
+        return (
+            f"; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
+        )
     if without <= CONNECTED:
         return f": these networks are connected at width {width} even without a permutation."
     if matched <= CONNECTED:

@@ -31,8 +31,9 @@ def story_chart(path: Table, method: str, *, split: str = "test", top: float = 1
     names = alt.Chart(ends).mark_text(color="white", fontWeight="bold", fontSize=14).encode(x=x, y=y, text="name:N")
     highest = float(curve["error"].max())
     description = (
-        f"{style.method_label(method)}: test error along the line from A to B, "
-        f"{style.percent(ends['error'][0])} at A, {style.percent(ends['error'][1])} at B, at most {style.percent(highest)} between."
+        f"{style.method_label(method)}: {split} error along the line from A to B, "
+        f"{style.percent(ends['error'][0])} at A, {style.percent(ends['error'][1])} at B, "
+        f"at most {style.percent(highest)} between."
     )
     return style.finish(alt.layer(hill, line, points, dots, names), description, height=230)
 

@@ -77,7 +77,9 @@ class Experiment:
     norm: str = option("none", "normalisation after each hidden layer")
     activation: str = option("relu", "activation function")
     seeds: tuple[int, ...] = option((0, 1), "initialisation seeds", low=0, high=MAX_SEED)
-    order_seeds: tuple[int, ...] = option((), "data-order seeds, one a network (default: the seeds)", low=0, high=MAX_SEED)
+    order_seeds: tuple[int, ...] = option(
+        (), "data-order seeds, one a network (default: the seeds)", low=0, high=MAX_SEED
+    )
     recipe: Recipe = option("default", "named training recipe")
     method: tuple[str, ...] = option(
         ("none", "weight", "activation"), "matching methods; none is always in the result", choices=METHODS
@@ -122,12 +124,15 @@ class Experiment:
         if isinstance(recipe, str):
             self._set("recipe", make_recipe(recipe))
         elif isinstance(recipe, dict):
-            self._set("recipe", make_recipe(**{k: tuple(v) if k == "milestones" else v for k, v in recipe.items()}))
+            named: dict[str, Any] = {k: tuple(v) if k == "milestones" else v for k, v in recipe.items()}
+            self._set("recipe", make_recipe(**named))
         elif not isinstance(recipe, Recipe):
             raise InputError("recipe", recipe, "the name of a recipe or a Recipe would be right")
         images = dataset_info(self.dataset).train_images
         if self.recipe.batch_size > images:
-            raise InputError("batch_size", self.recipe.batch_size, f"at most the {images} training images of {self.dataset}")
+            raise InputError(
+                "batch_size", self.recipe.batch_size, f"at most the {images} training images of {self.dataset}"
+            )
 
     def _check_seeds(self) -> None:
         for name in ("seeds", "order_seeds"):
@@ -168,7 +173,9 @@ class Experiment:
 
     def networks(self) -> tuple[Network, ...]:
         """The networks, in the order of the seeds."""
-        shared = {n: getattr(self, n) for n in ("dataset", "arch", "width", "depth", "norm", "activation", "dtype", "recipe")}
+        shared = {
+            n: getattr(self, n) for n in ("dataset", "arch", "width", "depth", "norm", "activation", "dtype", "recipe")
+        }
         pairs = zip(self.seeds, self.order_seeds, strict=True)
         return tuple(Network(seed=seed, order_seed=order, **shared) for seed, order in pairs)
 
@@ -177,5 +184,7 @@ class Experiment:
         every = list(itertools.combinations(range(len(self.seeds)), self.group_size))
         if len(every) <= self.groups:
             return every
-        chosen = random.Random(seed_for("groups", *self.seeds, *self.order_seeds)).sample(range(len(every)), self.groups)
+        chosen = random.Random(seed_for("groups", *self.seeds, *self.order_seeds)).sample(
+            range(len(every)), self.groups
+        )
         return [every[i] for i in sorted(chosen)]

@@ -36,7 +36,9 @@ def pair_networks(config: Pair, result: Result, store: Store, members: tuple[int
             states[f"B_{method}"] = _permuted(config, result, states["B"], pair, method)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", json.dumps({"A": a.to_json(), "B": b.to_json(), "pair": config.to_json()}, indent=2))
+        archive.writestr(
+            "config.json", json.dumps({"A": a.to_json(), "B": b.to_json(), "pair": config.to_json()}, indent=2)
+        )
         for name, state in states.items():
             archive.writestr(f"{name}.safetensors", save({k: v.contiguous() for k, v in state.items()}))
     return out.getvalue()
@@ -51,12 +53,16 @@ def _state(store: Store, network: Network) -> Mapping[str, Tensor]:
     return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
 
 
-def _permuted(config: Pair, result: Result, state: Mapping[str, Tensor], pair: str, method: str) -> Mapping[str, Tensor]:
+def _permuted(
+    config: Pair, result: Result, state: Mapping[str, Tensor], pair: str, method: str
+) -> Mapping[str, Tensor]:
     import torch
 
     from lmc.experiments.work import traced
     from lmc.permutation import apply_permutation
 
     spec = traced(config.networks()[0]).spec
-    orders = {g: torch.from_numpy(result.arrays[array_name(pair, method, "permutation", g)]).long() for g in spec.groups}
+    orders = {
+        g: torch.from_numpy(result.arrays[array_name(pair, method, "permutation", g)]).long() for g in spec.groups
+    }
     return apply_permutation(spec, orders, dict(state))

@@ -34,12 +34,11 @@ def check_number(name: str, value: object, limits: Mapping[str, Any], *, whole: 
     low, high = limits["low"], limits["high"]
     kind = "a whole number" if whole else "a number"
     right = f"{kind} from {_readable(low)} to {_readable(high)} would be right"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or (whole and value != int(value)):  # type: ignore[arg-type, call-overload]
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise InputError(name, value, right)
-    if not low <= value <= high:  # type: ignore[operator]
+    if not low <= value <= high or (whole and value != int(value)):
         raise InputError(name, value, right)
-    return int(value) if whole else float(value)  # type: ignore[call-overload, no-any-return, arg-type]
+    return int(value) if whole else float(value)
 
 
 def _readable(number: float) -> str:

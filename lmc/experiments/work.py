@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from lmc.errors import InputError
@@ -75,7 +75,9 @@ class Work:
         """The network's data on the device, in its dtype."""
         return _loaded(network.dataset).to(self.device, torch_dtype(network))
 
-    def checkpoints(self, networks: Iterable[Network], epochs: Iterable[int], report: Report = quiet) -> dict[str, dict[int, State]]:
+    def checkpoints(
+        self, networks: Iterable[Network], epochs: Iterable[int], report: Report = quiet
+    ) -> dict[str, dict[int, State]]:
         """Network id → epoch → state on the device; trains what the store does not hold, and stores it.
 
         A network that another process is training is waited for, not trained twice.
@@ -86,8 +88,8 @@ class Work:
         wanted = sorted(set(epochs))
         if self._missing(unique, wanted):
             with contextlib.ExitStack() as locks:
-                for id_ in sorted(network.id for network in self._missing(unique, wanted)):
-                    locks.enter_context(self.store.lock("network", id_))
+                for id in sorted(network.id for network in self._missing(unique, wanted)):
+                    locks.enter_context(self.store.lock("network", id))
                 self._train(self._missing(unique, wanted), wanted, report)
         found: dict[str, dict[int, State]] = {}
         for network in unique:
@@ -109,7 +111,7 @@ class Work:
             families.setdefault(network.family, []).append(network)
         for i, family in enumerate(families.values()):
             first = family[0]
-            starts = [initial_state(lambda: build(first), n.seed, torch_dtype(first)) for n in family]
+            starts = [initial_state(partial(build, first), n.seed, torch_dtype(first)) for n in family]
             train(
                 self.model(first),
                 [{name: t.to(self.device) for name, t in start.items()} for start in starts],
@@ -118,10 +120,11 @@ class Work:
                 first.recipe,
                 checkpoints=epochs,
                 report=part(report, i / len(families), (i + 1) / len(families)),
-                finished=lambda place, trained, family=family: self._keep(family[place], trained),  # type: ignore[misc]
+                finished=partial(self._keep, family),
             )
 
-    def _keep(self, network: Network, trained: Trained) -> None:
+    def _keep(self, family: list[Network], place: int, trained: Trained) -> None:
+        network = family[place]
         about = {
             "id": network.id,
             "label": network.label,
@@ -134,6 +137,7 @@ class Work:
 
 
 def torch_dtype(network: Network) -> torch.dtype:
+    """The dtype that the network's config names."""
     import torch
 
     return torch.float64 if network.dtype == "float64" else torch.float32
@@ -156,7 +160,11 @@ def check_size(network: Network) -> None:
     with torch.device("meta"):
         count = sum(p.numel() for p in build(network).parameters())
     if count > MAX_PARAMETERS:
-        raise InputError("width", network.width, f"the network would have {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
+        raise InputError(
+            "width",
+            network.width,
+            f"the network would have {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed",
+        )
 
 
 def _build(dataset: str, arch: str, width: int, depth: int, norm: str, activation: str) -> nn.Module:

@@ -7,4 +7,12 @@ from lmc.matching.base import Match, Task
 from lmc.matching.controls import no_matching, random_matching
 from lmc.matching.weight import weight_matching
 
-__all__ = ["Match", "Task", "activation_matching", "no_matching", "random_matching", "unit_similarity", "weight_matching"]
+__all__ = [
+    "Match",
+    "Task",
+    "activation_matching",
+    "no_matching",
+    "random_matching",
+    "unit_similarity",
+    "weight_matching",
+]

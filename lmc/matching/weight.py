@@ -55,7 +55,9 @@ def _ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
         for group in dict.fromkeys(g for g in view.groups if g):
             view.reorder(group, permutation[group])
     touching = {group: [v for v in views if group in v.groups] for group in permutation}
-    neighbours = {g: {other for v in touching[g] for other in v.groups if other} - _alone(g, touching[g]) for g in permutation}
+    neighbours = {
+        g: {other for v in touching[g] for other in v.groups if other} - _alone(g, touching[g]) for g in permutation
+    }
     scale = sum(float(v.a.double().norm() * v.b.double().norm()) for v in views)
     tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * scale
     history = [sum(view.inner() for view in views)]

@@ -19,7 +19,8 @@ VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair")
 
 def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
     """The config that the words spell, with defaults where they cannot be used, and a sentence for each of those."""
-    kept, notes = {name: list(given) for name, given in words.items()}, []
+    kept = {name: list(given) for name, given in words.items()}
+    notes: list[str] = []
     while True:
         try:
             return parse(Pair, kept), notes

@@ -35,7 +35,13 @@ class View:
 
     def address(self) -> dict[str, object]:
         """The parameters of a link to this view."""
-        return {"split": self.split, "measure": self.measure, "baseline": self.baseline, "pair": self.pair, "lam": self.lam}
+        return {
+            "split": self.split,
+            "measure": self.measure,
+            "baseline": self.baseline,
+            "pair": self.pair,
+            "lam": self.lam,
+        }
 
 
 def pair_controls(config: Pair) -> View:
@@ -43,26 +49,42 @@ def pair_controls(config: Pair) -> View:
     pairs = pair_labels(config)
     columns = st.columns(4, vertical_alignment="top")
     measure = columns[0].radio(
-        "Show", CHOICES["measure"], horizontal=True, key="measure", bind="query-params",
+        "Show",
+        CHOICES["measure"],
+        horizontal=True,
+        key="measure",
+        bind="query-params",
         help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
     )
     split = columns[1].radio(
-        "On images", CHOICES["split"], horizontal=True, key="split", bind="query-params",
+        "On images",
+        CHOICES["split"],
+        horizontal=True,
+        key="split",
+        bind="query-params",
         help="Test images were never trained on.",
     )
     baseline = columns[2].selectbox(
-        "Barrier above the", CHOICES["baseline"], key="baseline", bind="query-params",
-        help="A barrier is the most by which the curve rises above this: the straight line between the ends, or the mean "
-        "of the ends. Papers use both; at equal ends they agree.",
+        "Barrier above the",
+        CHOICES["baseline"],
+        key="baseline",
+        bind="query-params",
+        help="A barrier is the most by which the curve rises above this: the straight line between the ends, or the "
+        "mean of the ends. Papers use both; at equal ends they agree.",
     )
     pair = next(iter(pairs))
     if len(pairs) > 1:
         pair = columns[3].selectbox(
-            "Pair", [ALL, *pairs], key="pair", bind="query-params",
+            "Pair",
+            [ALL, *pairs],
+            key="pair",
+            bind="query-params",
             help="The two seeds; all: the mean over every pair, with its 95% interval.",
         )
     one = next(iter(pairs)) if pair == ALL else pair
-    return View(measure=measure, split=split, baseline=baseline, pair=pair, one=one, members=pairs[one], lam=asked_lam())
+    return View(
+        measure=measure, split=split, baseline=baseline, pair=pair, one=one, members=pairs[one], lam=asked_lam()
+    )
 
 
 def pair_labels(config: Pair) -> dict[str, tuple[int, int]]:

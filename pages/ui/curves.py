@@ -27,4 +27,6 @@ def learning_curves(config: Pair) -> None:
             return
         chart = curves_chart(pd.concat(tables), measure="loss")
         st.altair_chart(chart, width="stretch", alt=describe(chart), key="curves_chart")
-        st.caption("Training loss is the mean over an epoch's batches while learning; test loss is measured at its end.")
+        st.caption(
+            "Training loss is the mean over an epoch's batches while learning; test loss is measured at its end."
+        )

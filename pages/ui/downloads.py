@@ -23,7 +23,12 @@ def take_away(config: Pair, result: Result, chart: Any, view: View) -> None:
     name = f"lmc-{config.name}-{config.id}"
     files: list[tuple[str, str, str, Callable[[], bytes | str]]] = [
         ("Path as CSV", f"{name}-path.csv", "text/csv", lambda: visible(result, config, "path").to_csv(index=False)),
-        ("Barriers as CSV", f"{name}-barriers.csv", "text/csv", lambda: visible(result, config, "barriers").to_csv(index=False)),
+        (
+            "Barriers as CSV",
+            f"{name}-barriers.csv",
+            "text/csv",
+            lambda: visible(result, config, "barriers").to_csv(index=False),
+        ),
         ("Chart as SVG", f"{name}.svg", "image/svg+xml", lambda: export.to_svg(chart)),
         ("Chart as PNG", f"{name}.png", "image/png", lambda: export.to_png(chart)),
         ("Everything as JSON", f"{name}.json", "application/json", lambda: json.dumps(result.to_json(), indent=1)),
@@ -32,7 +37,14 @@ def take_away(config: Pair, result: Result, chart: Any, view: View) -> None:
     columns = st.columns(3)
     for i, (label, file, kind, make) in enumerate(files):
         columns[i % 3].download_button(
-            label, make, file, kind, on_click="ignore", width="stretch", icon=":material/download:", key=f"get_{label}",
+            label,
+            make,
+            file,
+            kind,
+            on_click="ignore",
+            width="stretch",
+            icon=":material/download:",
+            key=f"get_{label}",
             help="A, B and B in its permuted orders, as safetensors." if label == "Networks" else None,
         )
     st.caption("The command that computes the same numbers without the app:")

@@ -24,9 +24,7 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
         return
     names = layer_names(layers["permutation"].tolist())
     columns = st.columns([1, 1])
-    method = columns[0].radio(
-        "Matched by", methods, horizontal=True, format_func=method_label, key="shown_method"
-    )
+    method = columns[0].radio("Matched by", methods, horizontal=True, format_func=method_label, key="shown_method")
     layer = columns[1].radio(
         "Hidden layer", list(names), horizontal=True, format_func=lambda group: names[group], key="shown_layer"
     )
@@ -44,7 +42,9 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
     rows = layers[(layers["pair"] == pair) & (layers["method"] == method)]
     moves = layers_chart(rows.assign(permutation=rows["permutation"].map(names)))
     right.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")
-    right.caption(f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units.")
+    right.caption(
+        f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units."
+    )
 
 
 def layer_names(groups: list[str]) -> dict[str, str]:

@@ -21,11 +21,11 @@ def engine() -> Engine:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _finished(id_: str, _engine: Engine) -> list[Result]:
-    """The result `id_` in a list; kept once it is there, since a result never changes."""
-    found = _engine.result(id_)
+def _finished(id: str, _engine: Engine) -> list[Result]:
+    """The result `id` in a list; kept once it is there, since a result never changes."""
+    found = _engine.result(id)
     if found is None:
-        raise LookupError(id_)
+        raise LookupError(id)
     return [found]
 
 
@@ -51,28 +51,32 @@ def result_of(config: Pair) -> Result | None:
     except StoreError as error:
         st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
         return None
-    id_ = config.id
+    id = config.id
     try:
-        return _finished(id_, runs)[0]
+        return _finished(id, runs)[0]
     except LookupError:
         pass
-    status = runs.status(id_)
+    status = runs.status(id)
     if status.state in ("unknown", "done"):  # done, but its file was damaged and set aside: compute it again
         runs.submit(config)
-        status = runs.status(id_)
+        status = runs.status(id)
     if status.state in ("failed", "stopped"):
-        _ended(config, runs, status)
+        _ended(config, status)
     else:
         _progress(config)
     return None
 
 
-def _ended(config: Pair, runs: Engine, status: Status) -> None:
+def _ended(config: Pair, status: Status) -> None:
     if status.state == "stopped":
         st.info("This run was cancelled. Networks that were finished are kept.", icon=":material/cancel:")
     else:
         st.error(status.error or "The run ended without a result.", icon=":material/error:")
-    st.button("Start again", icon=":material/replay:", on_click=runs.submit, args=(config,), key="start_again")
+    st.button("Start again", icon=":material/replay:", on_click=_start, args=(config,), key="start_again")
+
+
+def _start(config: Pair) -> None:
+    engine().submit(config)
 
 
 @st.fragment(run_every=0.5)

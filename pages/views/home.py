@@ -31,7 +31,11 @@ labels = tuple(pair.split("-"))
 
 connected = barriers["weight"] <= CONNECTED
 steps = (
-    ("none", "2. On the line between them lies a hill", "Mix their weights, and the mixture guesses: {} above its ends."),
+    (
+        "none",
+        "2. On the line between them lies a hill",
+        "Mix their weights, and the mixture guesses: {} above its ends.",
+    ),
     (
         "weight",
         f"3. Put B's units in another order: the hill {'is gone' if connected else 'shrinks'}",
@@ -53,8 +57,8 @@ for column, (method, title, said) in zip(others, steps, strict=True):
 
 if not connected:
     st.markdown(
-        f"At width {config.width} a small hill is left. **Choose the preset *Wider* on the left**, and the app trains two "
-        "networks of width 512, for which it all but vanishes."
+        f"At width {config.width} a small hill is left. **Choose the preset *Wider* on the left**, and the app trains "
+        "two networks of width 512, for which it all but vanishes."
     )
 st.page_link("pages/views/pair.py", label="Explore this pair", icon=":material/arrow_forward:")
 st.divider()

@@ -45,7 +45,9 @@ st.caption(
 seeds = view.one.replace("-", " and ")
 st.subheader("What the network in between answers", anchor=False)
 lambda_player(player_data(result, config, view.one, view.split), "player", view.lam, split=view.split, on_rest=keep_lam)
-st.caption(f"Seeds {seeds}. λ = 0 is network A, λ = 1 is network B; in between every weight is mixed in that proportion.")
+st.caption(
+    f"Seeds {seeds}. λ = 0 is network A, λ = 1 is network B; in between every weight is mixed in that proportion."
+)
 
 see, attempt = st.columns(2)
 see.markdown(
@@ -55,15 +57,22 @@ see.markdown(
 )
 attempt.markdown(
     "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "
-    "Add the random permutation: it is no better than none. Give both networks seed 0 and other data orders: some hills "
-    "come from the order of the images alone."
+    "Add the random permutation: it is no better than none. Give both networks seed 0 and other data orders: some "
+    "hills come from the order of the images alone."
 )
 
 show_match(result, config, view.one)
 learning_curves(config)
 
 with st.expander("The data as tables", icon=":material/table:"):
-    for name, text in (("barriers", "Barriers, above the line between the ends"), ("path", "Path"), ("layers", "Layers")):
+    for name, text in (
+        ("barriers", "Barriers, above the line between the ends"),
+        ("path", "Path"),
+        ("layers", "Layers"),
+    ):
         st.caption(text)
-        st.dataframe(visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
+        st.dataframe(
+            visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}),
+            hide_index=True,
+        )
 take_away(config, result, chart, view)

@@ -13,7 +13,9 @@ def test_every_option_has_a_widget_bound_to_the_address(app):
 
 
 def test_a_link_opens_as_the_config_it_spells(app):
-    recipe = make_recipe(epochs=7, optimizer="sgd", lr=0.05, decay="step", milestones=(3, 5), weight_decay=1e-4, warmup=1)
+    recipe = make_recipe(
+        epochs=7, optimizer="sgd", lr=0.05, decay="step", milestones=(3, 5), weight_decay=1e-4, warmup=1
+    )
     config = Pair(width=48, seeds=(3, 4, 5), recipe=recipe, method=("weight", "random"), groups=2, dtype="float64")
     parameters = parse_qs(urlsplit(link(config, {"measure": "loss"})).query)
     assert parameters["v"] == ["1"] and parameters["measure"] == ["loss"]

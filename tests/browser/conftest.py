@@ -46,7 +46,11 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         call = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
         self.process = subprocess.Popen(
-            call, cwd=ROOT, env={**os.environ, "LMC_STORE": str(store)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            call,
+            cwd=ROOT,
+            env={**os.environ, "LMC_STORE": str(store)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + 60
         while time.monotonic() < end:

@@ -88,7 +88,7 @@ def test_changing_the_method_shows_at_once(server, visit):
     page.get_by_role("button", name="Remove activation").click()
     start = time.perf_counter()
     page.wait_for_function(
-        "n => document.querySelectorAll('[data-testid=stVegaLiteChart]')[0]?.querySelectorAll('g.mark-line path').length < n",
+        "n => document.querySelector('[data-testid=stVegaLiteChart]')?.querySelectorAll('g.mark-line path').length < n",
         arg=lines,
         polling=20,
     )
@@ -113,7 +113,9 @@ def test_axe_finds_no_serious_fault(server, visit, path, scheme):
     page = visit(f"{server.url}/{path}", scheme=scheme)
     page.wait_for_timeout(1500)
     found = Axe().run(page).response["violations"]
-    serious = [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in found if v["impact"] in ("serious", "critical")]
+    serious = [
+        (v["id"], [n["html"][:160] for n in v["nodes"]]) for v in found if v["impact"] in ("serious", "critical")
+    ]
     assert not serious
 
 
@@ -122,5 +124,7 @@ def test_axe_finds_no_serious_fault(server, visit, path, scheme):
 def test_nothing_sticks_out_sideways(server, visit, path, size):
     page = visit(f"{server.url}/{path}", size=size)
     page.wait_for_timeout(800)
-    over = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth }")
+    over = page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth }"
+    )
     assert over <= 1
