@@ -74,9 +74,10 @@ class ProgressFile:
         import _thread
 
         while not self._ended.wait(HEARTBEAT):
+            self._write()
             if (self.folder / "stop").exists():
                 _thread.interrupt_main()
-            self._write()
+                return  # once: a second interrupt would hit the farewell
 
     def _write(self) -> None:
         with self._lock:

@@ -28,23 +28,20 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
     layer = columns[1].radio(
         "Hidden layer", list(names), horizontal=True, format_func=lambda group: names[group], key="shown_layer"
     )
-    left, right = st.columns([3, 2])
     before, after = (result.arrays[array_name(pair, m, "similarity", layer)] for m in ("none", method))
     best_first = np.argsort(-after.diagonal(), kind="stable")
     heat = similarity_chart(before[np.ix_(best_first, best_first)], after[np.ix_(best_first, best_first)])
-    left.altair_chart(heat, width="stretch", alt=describe(heat), key="similarity_chart")
+    st.altair_chart(heat, width="stretch", alt=describe(heat), key="similarity_chart")
     units = config.width
     shown = f" {len(before)} of {units} units are drawn, evenly spaced." if len(before) < units else ""
-    left.caption(
+    st.caption(
         "Each cell: how alike one unit of A and one of B answer over the training images. On the diagonal stand the "
         f"units that are merged with each other, the most alike of them first.{shown}"
     )
     rows = layers[(layers["pair"] == pair) & (layers["method"] == method)]
     moves = layers_chart(rows.assign(permutation=rows["permutation"].map(names)))
-    right.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")
-    right.caption(
-        f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units."
-    )
+    st.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")
+    st.caption(f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units.")
 
 
 def layer_names(groups: list[str]) -> dict[str, str]:

@@ -1,0 +1,206 @@
+"""Weight matching, tested on planted permutations, brute force and the definition of a fixed point."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from lmc.matching import no_matching, random_matching, weight_matching
+from lmc.permutation import apply_permutation, compose, identity, invert, random_permutation, validate
+
+SEEDS = range(20)
+
+
+def equal(p, q):
+    return p.keys() == q.keys() and all(torch.equal(p[g], q[g]) for g in p)
+
+
+def gains(task, permutation):
+    """What the best reordering of each group alone would gain, written for an MLP in float64 with NumPy."""
+    a = {n: t.double().numpy() for n, t in task.a.items()}
+    b = {n: t.double().numpy() for n, t in apply_permutation(task.spec, permutation, task.b).items()}
+    layers = sorted({n.split(".")[1] for n in a if n.startswith("layers.")}, key=int)
+    for i, layer in enumerate(layers):
+        following = f"layers.{int(layer) + 1}.weight" if i + 1 < len(layers) else "head.weight"
+        scores = a[f"layers.{layer}.weight"] @ b[f"layers.{layer}.weight"].T
+        scores += np.outer(a[f"layers.{layer}.bias"], b[f"layers.{layer}.bias"])
+        scores += a[following].T @ b[following]
+        for kind in ("weight", "bias"):
+            if f"norms.{layer}.{kind}" in a:
+                scores += np.outer(a[f"norms.{layer}.{kind}"], b[f"norms.{layer}.{kind}"])
+        rows, columns = linear_sum_assignment(scores, maximize=True)
+        yield float(scores[rows, columns].sum() - np.trace(scores))
+
+
+def norms(task):
+    return sum(float(task.a[n].double().norm() * task.b[n].double().norm()) for n in task.a)
+
+
+# Planted permutations
+
+
+@pytest.mark.parametrize("width", [64, 128])
+def test_recovers_what_was_planted_in_fresh_networks(family, width):
+    networks = family(width)
+    for seed in SEEDS:
+        a = networks.start(seed)
+        planted, b = networks.permute(seed + 100, a)
+        task = networks.task(a, b)
+        match = weight_matching(task, seed=seed)
+        assert equal(match.permutation, invert(planted)), f"seed {seed}"
+        assert match.objective >= task.objective(invert(planted)) - 1e-9
+        assert all(torch.equal(t, a[n]) for n, t in apply_permutation(task.spec, match.permutation, b).items())
+
+
+@pytest.mark.parametrize("options", [{}, {"norm": "layer"}, {"activation": "tanh"}], ids=["relu", "layer", "tanh"])
+@pytest.mark.parametrize("width", [64, 128])
+def test_recovers_what_was_planted_in_trained_networks(family, width, options):
+    networks = family(width, **options)
+    for a in networks.trained((0, 1, 2), epochs=5):
+        for seed in range(7):
+            planted, b = networks.permute(seed, a)
+            task = networks.task(a, b)
+            match = weight_matching(task, seed=seed)
+            assert match.objective >= task.objective(invert(planted)) - 1e-6
+            if equal(match.permutation, invert(planted)):
+                continue
+            # only units that are the same on both sides, as dead ones may be, can be told apart by no one
+            moved = apply_permutation(task.spec, match.permutation, b)
+            assert all(torch.allclose(t, a[n], atol=1e-6) for n, t in moved.items())
+
+
+def test_the_planted_test_can_fail(family):
+    networks = family(64)
+    planted, _ = networks.permute(1, networks.start(0))
+    match = weight_matching(networks.task(networks.start(0), networks.start(1)))
+    assert not equal(match.permutation, invert(planted))
+
+
+# The objective
+
+
+@pytest.fixture(scope="module")
+def pair(family):
+    networks = family(48)
+    return networks.task(*networks.trained((0, 1)))
+
+
+def test_the_objective_is_the_inner_product_of_what_can_move(pair):
+    _, b = None, apply_permutation(pair.spec, random_matching(pair, seed=3).permutation, pair.b)
+    names = [n for n in pair.a if n != "head.bias"]
+    expected = sum(float((pair.a[n].double() * b[n].double()).sum()) for n in names)
+    assert random_matching(pair, seed=3).objective == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("restarts", [1, 5])
+def test_history_never_falls_and_ends_at_the_objective(pair, restarts):
+    match = weight_matching(pair, restarts=restarts)
+    assert len(match.history) > 4
+    assert all(later > earlier for earlier, later in itertools.pairwise(match.history))
+    assert match.history[-1] == pytest.approx(pair.objective(match.permutation), rel=1e-6)
+    assert match.objective == pair.objective(match.permutation)
+    if restarts == 1:
+        assert match.history[0] == pytest.approx(no_matching(pair).objective, rel=1e-12)
+    validate(pair.spec, match.permutation)
+
+
+def test_history_is_exact_in_float64(family):
+    networks = family(24, dtype=torch.float64)
+    task = networks.task(networks.start(0), networks.start(1))
+    match = weight_matching(task)
+    assert match.history[-1] == pytest.approx(match.objective, rel=1e-13)
+
+
+def test_ends_where_no_group_alone_can_gain(pair, family):
+    tasks = [pair]
+    for options in ({}, {"norm": "layer"}, {"depth": 1}, {"depth": 5}, {"dtype": torch.float64}):
+        networks = family(20, **options)
+        tasks += [networks.task(networks.start(s), networks.start(s + 1)) for s in range(3)]
+    for task in tasks:
+        match = weight_matching(task, seed=2)
+        eps = torch.finfo(task.a["head.weight"].dtype).eps
+        assert max(gains(task, match.permutation)) <= 20 * eps * norms(task)
+        assert max(gains(task, identity(task.spec))) > 1e-3 * norms(task), "the start was no fixed point"
+
+
+def test_finds_its_optimum_again_from_there(pair):
+    match = weight_matching(pair)
+    again = weight_matching(
+        type(pair)(pair.traced, pair.a, apply_permutation(pair.spec, match.permutation, pair.b), pair.inputs)
+    )
+    assert equal(again.permutation, identity(pair.spec)) and len(again.history) == 1
+
+
+# Brute force
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(width=st.integers(1, 4), seeds=st.tuples(st.integers(0, 999), st.integers(0, 999)))
+def test_never_beats_brute_force_and_reaches_it_with_restarts(family, width, seeds):
+    networks = family(width, depth=2, dtype=torch.float64)
+    task = networks.task(networks.start(seeds[0]), networks.start(seeds[1]))
+    orders = [torch.tensor(p) for p in itertools.permutations(range(width))]
+    groups = list(task.spec.groups)
+    best = max(task.objective(dict(zip(groups, choice, strict=True))) for choice in itertools.product(orders, repeat=2))
+    once, often = weight_matching(task).objective, weight_matching(task, restarts=40).objective
+    assert once <= best + 1e-9
+    assert often == pytest.approx(best, abs=1e-9)
+
+
+# Seeds and restarts
+
+
+def test_the_same_seed_gives_the_same_match(pair):
+    first, second = weight_matching(pair, seed=4, restarts=3), weight_matching(pair, seed=4, restarts=3)
+    assert equal(first.permutation, second.permutation) and first.history == second.history
+    others = {weight_matching(pair, seed=s).objective for s in range(6)}
+    assert len(others) > 1, "the seed decides the order of groups"
+
+
+def test_restarts_are_never_worse(pair):
+    found = [weight_matching(pair, seed=1, restarts=r).objective for r in (1, 2, 4, 8, 16)]
+    assert all(more >= fewer for fewer, more in itertools.pairwise(found))
+    assert found[-1] > found[0]
+
+
+def test_leaves_its_inputs_and_the_global_generators_alone(pair):
+    before = {n: t.clone() for n, t in pair.b.items()}
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    weight_matching(pair, restarts=2)
+    assert all(torch.equal(pair.b[n], t) for n, t in before.items())
+    assert torch.equal(torch.get_rng_state(), torch_state) and (np.random.get_state()[1] == numpy_state).all()
+
+
+# Controls
+
+
+def test_none_moves_nothing_and_random_moves_at_random(pair):
+    assert equal(no_matching(pair).permutation, identity(pair.spec))
+    drawn = random_matching(pair, seed=1)
+    validate(pair.spec, drawn.permutation)
+    assert equal(drawn.permutation, random_matching(pair, seed=1).permutation)
+    assert not equal(drawn.permutation, random_matching(pair, seed=2).permutation)
+    assert not equal(drawn.permutation, identity(pair.spec))
+
+
+def test_random_is_a_control(pair):
+    """By symmetry a random order is no better than none, and both are far from a match."""
+    found, start = weight_matching(pair).objective, no_matching(pair).objective
+    drawn = np.array([random_matching(pair, seed=s).objective for s in range(40)])
+    assert drawn.max() < start + 0.5 * (found - start)
+    assert abs(drawn.mean() - start) < 5 * drawn.std()
+
+
+def test_a_match_is_relative_to_the_order_of_b(pair):
+    """Matching π(B) finds as good an alignment as matching B, from many starts."""
+    pi = random_permutation(pair.spec, torch.Generator().manual_seed(0))
+    shuffled = type(pair)(pair.traced, pair.a, apply_permutation(pair.spec, pi, pair.b), pair.inputs)
+    match = weight_matching(shuffled, restarts=10)
+    assert pair.objective(compose(match.permutation, pi)) == pytest.approx(match.objective, rel=1e-9)
+    assert match.objective == pytest.approx(weight_matching(pair, restarts=10).objective, rel=0.02)
