@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from lmc.charts.curves import curves_chart
-from lmc.charts.style import describe
 from lmc.experiments import Pair
+from pages.ui.figures import show
 from pages.ui.runs import engine
 
 MOST = 6
@@ -25,8 +25,8 @@ def learning_curves(config: Pair) -> None:
         if not tables:
             st.caption("The networks are no longer in the store; their curves went with them.")
             return
-        chart = curves_chart(pd.concat(tables), measure="loss")
-        st.altair_chart(chart, width="stretch", alt=describe(chart), key="curves_chart")
+        curves = pd.concat(tables)
+        show("curves_chart", lambda: curves_chart(curves, measure="loss"), *(network.id for network in networks))
         st.caption(
             "Training loss is the mean over an epoch's batches while learning; test loss is measured at its end."
         )

@@ -17,7 +17,7 @@ from pages.ui.controls import View
 from pages.ui.runs import engine, visible
 
 
-def take_away(config: Pair, result: Result, chart: Any, view: View) -> None:
+def take_away(config: Pair, result: Result, chart: Callable[[], Any], view: View) -> None:
     """Draw the downloads, the command and the link."""
     st.subheader("Take it with you", anchor=False)
     name = f"lmc-{config.name}-{config.id}"
@@ -29,8 +29,8 @@ def take_away(config: Pair, result: Result, chart: Any, view: View) -> None:
             "text/csv",
             lambda: visible(result, config, "barriers").to_csv(index=False),
         ),
-        ("Chart as SVG", f"{name}.svg", "image/svg+xml", lambda: export.to_svg(chart)),
-        ("Chart as PNG", f"{name}.png", "image/png", lambda: export.to_png(chart)),
+        ("Chart as SVG", f"{name}.svg", "image/svg+xml", lambda: export.to_svg(chart())),
+        ("Chart as PNG", f"{name}.png", "image/png", lambda: export.to_png(chart())),
         ("Everything as JSON", f"{name}.json", "application/json", lambda: json.dumps(result.to_json(), indent=1)),
         ("Networks", f"{name}-networks.zip", "application/zip", lambda: _networks(config, result, view)),
     ]

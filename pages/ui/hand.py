@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lmc.charts.style import describe
 from lmc.charts.toy import toy_chart
 from lmc.toy import IDENTITY, ToyNetwork
+from pages.ui.figures import show
 
 
 def permute_by_hand() -> None:
@@ -37,8 +37,7 @@ def permute_by_hand() -> None:
     network = ToyNetwork()
     output = network.permuted(order).forward(x)[1]
     with picture:
-        chart = toy_chart(network, x, order)
-        st.altair_chart(chart, width="stretch", alt=describe(chart), key="toy_chart")
+        show("toy_chart", lambda: toy_chart(network, x, order), x, order)
         st.markdown(
             f"Order {'–'.join(str(i + 1) for i in order)}: the output is **{output:g}**, as in every other order."
         )

@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from lmc.charts.layers import layers_chart, similarity_chart
-from lmc.charts.style import describe, method_label
+from lmc.charts.style import method_label
 from lmc.experiments import Pair, array_name
 from lmc.result import Result
+from pages.ui.figures import show
 
 
 def show_match(result: Result, config: Pair, pair: str) -> None:
@@ -30,8 +31,8 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
     )
     before, after = (result.arrays[array_name(pair, m, "similarity", layer)] for m in ("none", method))
     best_first = np.argsort(-after.diagonal(), kind="stable")
-    heat = similarity_chart(before[np.ix_(best_first, best_first)], after[np.ix_(best_first, best_first)])
-    st.altair_chart(heat, width="stretch", alt=describe(heat), key="similarity_chart")
+    order = np.ix_(best_first, best_first)
+    show("similarity_chart", lambda: similarity_chart(before[order], after[order]), result.id, pair, method, layer)
     units = config.width
     shown = f" {len(before)} of {units} units are drawn, evenly spaced." if len(before) < units else ""
     st.caption(
@@ -39,8 +40,8 @@ def show_match(result: Result, config: Pair, pair: str) -> None:
         f"units that are merged with each other, the most alike of them first.{shown}"
     )
     rows = layers[(layers["pair"] == pair) & (layers["method"] == method)]
-    moves = layers_chart(rows.assign(permutation=rows["permutation"].map(names)))
-    st.altair_chart(moves, width="stretch", alt=describe(moves), key="layers_chart")
+    named = rows.assign(permutation=rows["permutation"].map(names))
+    show("layers_chart", lambda: layers_chart(named), result.id, pair, method)
     st.caption(f"Seeds {pair.replace('-', ' and ')}, {method_label(method).lower()}: mean similarity of paired units.")
 
 

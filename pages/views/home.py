@@ -1,12 +1,15 @@
 """The story on one screen, with the chosen networks, and a network small enough to permute by hand."""
 
+from functools import partial
+
 import streamlit as st
 
 from lmc.charts.story import story_chart
-from lmc.charts.style import CONNECTED, describe, percent
+from lmc.charts.style import CONNECTED, percent
 from lmc.charts.summary import mean_barriers
 from lmc.experiments import dataset_info
 from pages.ui.controls import pair_labels
+from pages.ui.figures import show
 from pages.ui.hand import permute_by_hand
 from pages.ui.picker import current, show_notes
 from pages.ui.runs import result_of
@@ -51,8 +54,7 @@ with first.container(border=True, height="stretch"):
 for column, (method, title, said) in zip(others, steps, strict=True):
     with column.container(border=True, height="stretch"):
         st.markdown(f"**{title}**")
-        chart = story_chart(path, method, top=1.0)
-        st.altair_chart(chart, width="stretch", alt=describe(chart), key=f"story_{method}")
+        show(f"story_{method}", partial(story_chart, path, method), result.id, pair)
         st.caption(said.format(percent(barriers[method])))
 
 if not connected:

@@ -5,11 +5,12 @@ import streamlit as st
 from lmc.barriers import BASELINES
 from lmc.charts.answer import pair_answer
 from lmc.charts.barrier import path_chart
-from lmc.charts.style import describe, method_label
+from lmc.charts.style import method_label
 from lmc.experiments import dataset_info
 from pages.ui.controls import ALL, keep_lam, pair_controls
 from pages.ui.curves import learning_curves
 from pages.ui.downloads import take_away
+from pages.ui.figures import show
 from pages.ui.match import show_match
 from pages.ui.picker import current, show_notes
 from pages.ui.player import lambda_player
@@ -33,8 +34,13 @@ if view.pair != ALL:
 data = dataset_info(config.dataset)
 images = data.test_images if view.split == "test" else data.train_images
 look = {"split": view.split, "measure": view.measure, "baseline": view.baseline, "resolution": 1 / images}
-chart = path_chart(path, **look, lam=view.lam, labels=view.end_labels)
-st.altair_chart(chart, width="stretch", alt=describe(chart), key="path_chart")
+
+
+def chart():
+    return path_chart(path, **look, lam=view.lam, labels=view.end_labels)
+
+
+show("path_chart", chart, result.id, config.method, view)
 st.markdown(f"#### {pair_answer(path, width=config.width, **look)}")
 st.caption(
     f"Barrier: the most by which the curve rises above {BASELINES[view.baseline]}. Measured on {images:,} {view.split} "

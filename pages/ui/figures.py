@@ -1,0 +1,35 @@
+"""Charts on a page: built once for what they show, then only handed out.
+
+Building an Altair chart takes a tenth of a second, mostly to check it against the schema of Vega-Lite; the tests do
+that check for every chart, so the app leaves it out and keeps what it built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+from altair.utils.schemapi import disable_debug_mode
+
+from lmc.charts.style import describe
+
+disable_debug_mode()
+
+
+def show(name: str, make: Callable[[], Any], *shows: Hashable) -> None:
+    """Draw the chart that `make` builds; `name` and `shows` together say all that it depends on."""
+    spec, text = _built(name, shows, make)
+    st.vega_lite_chart(spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=name, alt=text)
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def _built(name: str, shows: tuple[Hashable, ...], _make: Callable[[], Any]) -> tuple[dict[str, Any], str]:  # noqa: ARG001
+    """What Vega-Lite and a screen reader get; `name` and `shows` are the key under which it is kept."""
+    chart = _make()
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.to_dict()
+    spec["datasets"] = {key: pd.DataFrame(rows) for key, rows in spec.get("datasets", {}).items()}
+    return spec, describe(chart)
