@@ -88,7 +88,7 @@ class _Bench:
         self.shown = _different_labels(self.data.test_y.cpu().numpy())
         pixels = self.data.test_x[self.shown].cpu().double().numpy() * self.data.std + self.data.mean
         self.arrays: dict[str, np.ndarray] = {
-            "images": pixels.astype(np.float32),
+            "images": pixels.clip(0, 1).astype(np.float32),
             "labels": self.data.test_y[self.shown].cpu().numpy(),
         }
 

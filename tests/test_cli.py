@@ -1,0 +1,133 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmc import Store
+from lmc.cli import main
+from lmc.experiments.spelling import option_fields, parse
+from lmc.experiments import Pair
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = ["pair", "--width", "4", "--epochs", "1", "--points", "3"]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "lmc", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def test_json_is_exactly_one_object_with_the_promised_keys(tmp_path, capsys):
+    assert main([*QUICK, "--json", "--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    content = json.loads(out)
+    assert list(content) == ["experiment", "id", "config", "metrics", "tables", "seconds"]
+    assert content["experiment"] == "pair" and content["config"]["recipe"]["epochs"] == 1
+    assert set(content["tables"]) == {"path", "barriers", "layers"} and content["tables"]["path"][0]["method"] == "none"
+    assert "error_barrier.weight.direct.test" in content["metrics"] and "check.max_logit_difference" in content["metrics"]
+    assert content["id"] == parse(Pair, {"width": ["4"], "epochs": ["1"], "points": ["3"]}).id
+
+
+def test_the_summary_names_every_method(tmp_path, capsys):
+    assert main([*QUICK, "--method", "random", "weight", "--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("none", "random", "weight", "test error", "nats")) and "activation" not in out
+    assert main(["runs", "--store", str(tmp_path)]) == 0
+    assert "pair  digits  mlp  width 4  seeds 0 1" in capsys.readouterr().out
+
+
+BAD = [
+    (["--width", "0"], "--width: 0 cannot be used; a whole number from 1 to 16,384 would be right."),
+    (["--width", "1e9"], "--width: 1000000000.0 cannot be used"),
+    (["--width", "wide"], "--width: wide cannot be used"),
+    (["--seeds", "1"], "--seeds: 1 cannot be used; pair needs at least 2 networks."),
+    (["--seeds", "1", "1"], "--seeds: 1 1 cannot be used; two networks would be the same"),
+    (["--seeds", "a", "b"], "--seeds: a cannot be used"),
+    (["--order-seeds", "1"], "--order-seeds: 1 cannot be used"),
+    (["--points", "1"], "--points: 1 cannot be used"),
+    (["--lr", "nan"], "--lr: nan cannot be used"),
+    (["--arch", "vgg9"], "--arch: vgg9 cannot be used; choose one of: mlp."),
+    (["--method", "magic"], "--method: magic cannot be used; choose one of: none, random, weight, activation."),
+    (["--recipe", "magic"], "--recipe: magic cannot be used; choose one of: default."),
+    (["--device", "gpu"], "--device: gpu cannot be used; auto, cpu or cuda would be right."),
+    (["--width", "16384"], "--width: 16384 cannot be used; the network would have"),
+    (["--store", __file__], "--store: the store folder"),
+    (["--colour", "red"], "unrecognized arguments: --colour red"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_ends_with_2_and_one_line(tmp_path, capfd, monkeypatch, arguments, sentence):
+    monkeypatch.setenv("LMC_STORE", str(tmp_path))
+    try:
+        status = main(["pair", *arguments])
+    except SystemExit as end:  # argparse's own way out
+        status = end.code
+    out, err = capfd.readouterr()
+    assert status == 2 and out == ""
+    assert sentence in err and err.count("\n") == 1 and "usage" not in err and "Traceback" not in err
+
+
+def test_help_documents_every_option_with_its_default(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["pair", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    for spec in option_fields(Pair):
+        assert f"--{spec.name.replace('_', '-')}" in text
+    assert all(words in text for words in ("(default: 32)", "(default: 0 1)", "(default: adam)", "--json", "--store"))
+
+
+def test_data_lists_what_there_is(capsys):
+    assert main(["data"]) == 0
+    assert "digits" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_with_130_and_keeps_finished_networks(tmp_path):
+    call = ["pair", "--seeds", *map(str, range(6)), "--width", "8", "--epochs", "400", "--store", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lmc", *call], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 90
+    while not list((tmp_path / "networks").glob("*/epoch-00400.safetensors")) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and out == "" and "Traceback" not in err and "interrupted" in err
+    store = Store(tmp_path, shipped=None)
+    assert len(list((tmp_path / "networks").iterdir())) >= 3 and not list(store.results())
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names!r}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+from lmc.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_the_core_runs_bare(tmp_path):
+    names = {"streamlit", "altair", "dask", "torchvision", "platformdirs", "tqdm", "filelock", "pandas"}
+    call = [sys.executable, "-c", BLOCK.format(names=names), *QUICK, "--json"]
+    environment = {**os.environ, "LMC_STORE": str(tmp_path)}
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tables"]["path"]
+
+
+def test_importing_the_package_loads_neither_torch_nor_scikit_learn():
+    code = "import lmc, sys; print([m for m in ('torch', 'sklearn', 'streamlit', 'altair', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
