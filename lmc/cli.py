@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = vars(_parser().parse_args(argv))
     what = options.pop("what")
-    with _progress(options.pop("progress_file", None)) as file:
+    file = None
+    with contextlib.ExitStack() as stack:
         try:
+            file = stack.enter_context(_progress(options.pop("progress_file", None)))
             if what == "data":
                 return _list_data()
             if what == "runs":
@@ -77,7 +79,13 @@ def _progress(folder: str | None) -> Iterator[ProgressFile | None]:
     if folder is None:
         yield None
         return
-    with ProgressFile(Path(folder)) as file:
+    try:
+        file = ProgressFile(Path(folder))
+    except OSError as error:
+        raise InputError(
+            "progress_file", folder, f"a folder that can be written would be right ({error.strerror})"
+        ) from None
+    with file:
         yield file
 
 

@@ -7,6 +7,7 @@ lies in a file beside the run in the store, so any process on that store finds a
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -46,11 +47,13 @@ class Engine:
         """Start the run unless it is running or done already; returns its id."""
         id = config.id
         with self.store.lock("submit", id):
-            if self.status(id).state in ("running", "done"):
+            state = self.status(id).state
+            if state == "running" or (state == "done" and self.result(id) is not None):
                 return id
             folder = self.store.run_folder(id)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
+            (folder / "progress.json").write_text(json.dumps(progress.beginning()))
             call = [
                 sys.executable,
                 "-m",
@@ -78,20 +81,16 @@ class Engine:
 
     def status(self, id: str) -> Status:
         """How the run stands; `unknown` if this store never heard of it."""
+        child = self._children.get(id)
+        ended = child is not None and child.poll() is not None
         if self.store.has_result(id):
             return Status("done", 1.0)
         said = progress.read(self.store.run_folder(id))
-        child = self._children.get(id)
-        ended = child is not None and child.poll() is not None
-        if said is None:
-            if child is None:
-                return Status("unknown")
-            return Status("failed", error=self._last_words(id)) if ended else Status("running", text="starting")
+        if said is None or said["state"] == "done":  # done, but the result was damaged since, or deleted
+            return Status("unknown")
         if said["state"] in ("failed", "stopped"):
             return Status(said["state"], said["share"], error=said.get("error", ""))
         if ended or time.time() - said["alive"] > SILENCE:
-            if self.store.has_result(id):
-                return Status("done", 1.0)
             return Status("failed", said["share"], error=self._last_words(id))
         return Status("running", said["share"], said["text"], _seconds_left(said["share"], said["started"]))
 

@@ -28,6 +28,11 @@ class Stopped(Exception):
 
 def _quoted(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(map(str, value)) or "an empty list"
-    text = str(value)
-    return (text if len(text) <= 80 else text[:77] + "...") or "an empty value"
+        return _short(" ".join(map(_quoted, value))) or "an empty list"
+    if isinstance(value, int) and abs(value) >= 10**80:
+        return "a number of more than 80 digits"
+    return _short(str(value)) or "an empty value"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -39,6 +40,12 @@ class Lines:
             self.bar.close()
 
 
+def beginning() -> dict[str, Any]:
+    """What a run that has not spoken yet is doing."""
+    now = time.time()
+    return {"state": "running", "share": 0.0, "text": "starting", "started": now, "alive": now}
+
+
 class ProgressFile:
     """Keeps `progress.json` in a folder up to date, and turns a file `stop` there into an interrupt.
 
@@ -49,11 +56,13 @@ class ProgressFile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.content: dict[str, Any] = {"state": "running", "share": 0.0, "text": "starting", "started": time.time()}
+        self.content = beginning()
         self._ended = threading.Event()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # it may have been started with SIGINT ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._write()
         threading.Thread(target=self._watch, daemon=True).start()
         return self
@@ -73,11 +82,12 @@ class ProgressFile:
     def _watch(self) -> None:
         import _thread
 
+        stopping = False
         while not self._ended.wait(HEARTBEAT):
             self._write()
-            if (self.folder / "stop").exists():
+            if (self.folder / "stop").exists() and not stopping:
+                stopping = True  # once: a second interrupt would hit the farewell
                 _thread.interrupt_main()
-                return  # once: a second interrupt would hit the farewell
 
     def _write(self) -> None:
         with self._lock:
@@ -94,4 +104,8 @@ def read(folder: Path) -> dict[str, Any] | None:
         content = json.loads((folder / "progress.json").read_text())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+    return (
+        content
+        if isinstance(content, dict) and {"state", "share", "text", "started", "alive"} <= set(content)
+        else None
+    )

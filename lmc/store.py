@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -57,38 +58,48 @@ class Store:
     """
 
     def __init__(self, root: str | Path | None = None, *, shipped: Path | None = SHIPPED) -> None:
-        self.root = Path(root or default_root()).expanduser().resolve()
-        self._layers = [self.root] + ([shipped] if shipped else [])
+        self.root = Path(root or default_root())
+        self._unreadable: set[Path] = set()
         try:
+            self.root = self.root.expanduser().resolve()
             for name in ("networks", "results", "runs"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
-        except OSError as error:
-            raise StoreError(
-                f"the store folder {self.root} cannot be written ({error.strerror}); "
-                "choose another with --store or the variable LMC_STORE"
-            ) from None
+        except (OSError, RuntimeError) as error:
+            raise self._refused(error) from None
+        self._layers = [self.root] + ([shipped] if shipped else [])
+
+    def _refused(self, error: Exception) -> StoreError:
+        reason = getattr(error, "strerror", None) or error
+        return StoreError(
+            f"the store folder {self.root} cannot be written ({reason}); "
+            "choose another with --store or the variable LMC_STORE"
+        )
 
     # Results
 
     def save_result(self, result: Result) -> None:
-        """Write a finished result; an equal id that is already there is replaced as a whole."""
+        """Write a finished result, unless it is there already. Raises StoreError if the disk refuses."""
+        if self.load_result(result.id) is not None:
+            return
         content = json.dumps({name: getattr(result, name) for name in Result.__dataclass_fields__ if name != "arrays"})
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **result.arrays)  # type: ignore[arg-type]
         with self._writing(self.root / "results" / _checked(result.id)) as folder:
-            np.savez_compressed(folder / "arrays.npz", **result.arrays)  # type: ignore[arg-type]
-            (folder / "result.json").write_text(f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}")
+            (folder / "arrays.npz").write_bytes(packed.getvalue())
+            (folder / "result.json").write_text(f"{_result_digest(content, packed.getvalue())}\n{content}")
 
     def load_result(self, id: str) -> Result | None:
         """The result `id`, or None; a damaged one is set aside and counts as missing."""
         for folder in self._find("results", id):
             try:
-                digest, content = (folder / "result.json").read_text().split("\n", 1)
-                if digest != hashlib.sha256(content.encode()).hexdigest():
-                    raise ValueError("the digest does not fit the result")
-                with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-                    return Result(**json.loads(content), arrays=dict(arrays))
-            except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
+                return _read_result(folder, id)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"the result in {folder} cannot be read ({error.strerror}); try again") from None
+            except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
                 self._set_aside(folder)
         return None
 
@@ -114,14 +125,18 @@ class Store:
     ) -> None:
         """Add checkpoints (epoch → state) to the network `id`; those already there are left alone."""
         folder = self.root / "networks" / _checked(id)
-        folder.mkdir(exist_ok=True)
-        for epoch, state in checkpoints.items():
-            path = folder / _checkpoint_name(epoch)
-            if not path.exists():
-                arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
-                _write(path, save(arrays, metadata={"network": id, "epoch": str(epoch), "digest": _digest(arrays)}))
-        if not (folder / "network.json").exists():
-            _write(folder / "network.json", json.dumps(dict(about)).encode())
+        try:
+            folder.mkdir(exist_ok=True)
+            for epoch, state in checkpoints.items():
+                path = folder / _checkpoint_name(epoch)
+                if not path.exists():
+                    arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
+                    written = {"network": id, "epoch": str(epoch), "digest": _digest(arrays)}
+                    _write(path, save(arrays, metadata=written))
+            if not (folder / "network.json").exists():
+                _write(folder / "network.json", json.dumps(dict(about)).encode())
+        except OSError as error:
+            raise self._refused(error) from None
 
     def load_checkpoint(self, id: str, epoch: int) -> dict[str, np.ndarray] | None:
         """The state of network `id` after `epoch`, or None; a damaged file is set aside and counts as missing."""
@@ -130,8 +145,12 @@ class Store:
             if not path.exists():
                 continue
             try:
-                return _read_checkpoint(path)
-            except (OSError, ValueError, SafetensorError):
+                return _read_checkpoint(path, id, epoch)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"the network in {path} cannot be read ({error.strerror}); try again") from None
+            except (ValueError, SafetensorError):
                 self._set_aside(path)
         return None
 
@@ -167,17 +186,20 @@ class Store:
     def _find(self, kind: str, id: str) -> Iterator[Path]:
         for layer in self._layers:
             folder = layer / kind / _checked(id)
-            if folder.is_dir():
+            if folder.is_dir() and folder not in self._unreadable:
                 yield folder
 
     @contextlib.contextmanager
     def _writing(self, target: Path) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+        folder = target.with_name(f".writing-{os.getpid()}-{time.time_ns()}")
         try:
+            folder.mkdir()
             yield folder
             if target.exists():
                 target.rename(folder.with_name(folder.name + "-old"))
             folder.rename(target)
+        except OSError as error:
+            raise self._refused(error) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(folder.with_name(folder.name + "-old"), ignore_errors=True)
@@ -185,6 +207,7 @@ class Store:
     def _set_aside(self, path: Path) -> None:
         """Move what cannot be read to `damaged/`; a file of the shipped layer is left alone."""
         if not path.is_relative_to(self.root):
+            self._unreadable.add(path)
             return
         (self.root / "damaged").mkdir(exist_ok=True)
         name = "-".join(path.relative_to(self.root).parts)
@@ -215,11 +238,27 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
+def _result_digest(content: str, packed: bytes) -> str:
+    return hashlib.sha256(content.encode() + b"\n" + packed).hexdigest()
+
+
+def _read_result(folder: Path, id: str) -> Result:
+    digest, content = (folder / "result.json").read_text().split("\n", 1)
+    packed = (folder / "arrays.npz").read_bytes()
+    if digest != _result_digest(content, packed):
+        raise ValueError("the digest does not fit the result")
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+        result = Result(**json.loads(content), arrays=dict(arrays))
+    if result.id != id:
+        raise ValueError("it is the result of another config")
+    return result
+
+
+def _read_checkpoint(path: Path, id: str, epoch: int) -> dict[str, np.ndarray]:
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        if (file.metadata() or {}).get("digest") != _digest(arrays):
-            raise ValueError("the digest does not fit the tensors")
+        if (file.metadata() or {}) != {"network": id, "epoch": str(epoch), "digest": _digest(arrays)}:
+            raise ValueError("the digest does not fit the tensors, or it is another network")
     return arrays
 
 

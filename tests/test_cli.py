@@ -10,8 +10,8 @@ import pytest
 
 from lmc import Store
 from lmc.cli import main
-from lmc.experiments.spelling import option_fields, parse
 from lmc.experiments import Pair
+from lmc.experiments.spelling import option_fields, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["pair", "--width", "4", "--epochs", "1", "--points", "3"]
@@ -30,7 +30,9 @@ def test_json_is_exactly_one_object_with_the_promised_keys(tmp_path, capsys):
     assert list(content) == ["experiment", "id", "config", "metrics", "tables", "seconds"]
     assert content["experiment"] == "pair" and content["config"]["recipe"]["epochs"] == 1
     assert set(content["tables"]) == {"path", "barriers", "layers"} and content["tables"]["path"][0]["method"] == "none"
-    assert "error_barrier.weight.direct.test" in content["metrics"] and "check.max_logit_difference" in content["metrics"]
+    assert (
+        "error_barrier.weight.direct.test" in content["metrics"] and "check.max_logit_difference" in content["metrics"]
+    )
     assert content["id"] == parse(Pair, {"width": ["4"], "epochs": ["1"], "points": ["3"]}).id
 
 
@@ -58,6 +60,10 @@ BAD = [
     (["--device", "gpu"], "--device: gpu cannot be used; auto, cpu or cuda would be right."),
     (["--width", "16384"], "--width: 16384 cannot be used; the network would have"),
     (["--store", __file__], "--store: the store folder"),
+    (["--width", "9" * 400], "--width: a number of more than 80 digits cannot be used"),
+    (["--store", "~nobody-of-that-name/x"], "--store: the store folder"),
+    (["--progress-file", __file__ + "/x"], "--progress-file: "),
+    (["--momentum", "0.5"], "--momentum: 0.5 cannot be used; adam has none"),
     (["--colour", "red"], "unrecognized arguments: --colour red"),
 ]
 
@@ -107,11 +113,12 @@ def test_an_interrupt_ends_with_130_and_keeps_finished_networks(tmp_path):
 
 BLOCK = """
 import sys
-class Block:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names!r}:
-            raise ImportError(name)
-sys.meta_path.insert(0, Block())
+        return None if name.split(".")[0] in {names!r} else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from lmc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -128,6 +135,8 @@ def test_the_core_runs_bare(tmp_path):
 
 
 def test_importing_the_package_loads_neither_torch_nor_scikit_learn():
-    code = "import lmc, sys; print([m for m in ('torch', 'sklearn', 'streamlit', 'altair', 'pandas') if m in sys.modules])"
+    code = (
+        "import lmc, sys; print([m for m in ('torch', 'sklearn', 'streamlit', 'altair', 'pandas') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from lmc import interpolation
-from lmc.interpolation import evaluate, grid, interpolate, predict
+from lmc.interpolation import evaluate, grid, interpolate, predict, segment
 from lmc.training import initial_state
 from models import get_model
 
@@ -64,10 +64,19 @@ def test_chunks_change_nothing(digits, monkeypatch):
     monkeypatch.setattr(interpolation, "IMAGES", 77)
     for found, expected in zip(evaluate(build(8).double(), states, data.test_x, data.test_y), whole, strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
-    assert torch.allclose(
-        predict(build(8).double(), states, data.test_x)[2, 5],
-        functional.softmax(torch.func.functional_call(build(8).double(), {n: t[2] for n, t in states.items()}, (data.test_x[5:6],)), -1)[0],
-    )  # fmt: skip
+    one = build(8).double()
+    one.load_state_dict({name: tensor[2] for name, tensor in states.items()})
+    expected = functional.softmax(one(data.test_x[5:6]), -1)[0]
+    assert torch.allclose(predict(build(8).double(), states, data.test_x)[2, 5], expected)
+
+
+def test_a_segment_comes_whole_for_a_small_network_and_in_chunks_for_a_large_one():
+    for width, sizes in ((8, [9]), (512, [4, 4, 1])):
+        a, b = ends(width, torch.float32)
+        chunks = list(segment(build(width), a, b, grid(9)))
+        assert [len(chunk["head.bias"]) for chunk in chunks] == sizes
+        whole = interpolate(a, b, grid(9))
+        assert all(torch.equal(torch.cat([chunk[name] for chunk in chunks]), whole[name]) for name in whole)
 
 
 def test_probabilities_sum_to_one(digits):

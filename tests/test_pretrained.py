@@ -49,5 +49,9 @@ def test_training_them_again_gives_the_same_accuracy_and_barriers(shipped, tmp_p
     for column in ("error_a", "error_b"):
         assert again[column].to_numpy() == pytest.approx(kept[column].to_numpy(), abs=0.03)
     matched = kept["method"].isin(["weight", "activation"])
-    assert again[matched]["error_barrier"].to_numpy() == pytest.approx(kept[matched]["error_barrier"].to_numpy(), abs=0.1)
-    assert again[~matched]["error_barrier"].to_numpy() == pytest.approx(kept[~matched]["error_barrier"].to_numpy(), abs=0.2)
+    assert again[matched]["error_barrier"].to_numpy() == pytest.approx(
+        kept[matched]["error_barrier"].to_numpy(), abs=0.1
+    )
+    assert again[~matched]["error_barrier"].to_numpy() == pytest.approx(
+        kept[~matched]["error_barrier"].to_numpy(), abs=0.2
+    )

@@ -10,7 +10,7 @@ from lmc.errors import InputError
 from lmc.experiments.base import DTYPES, METHODS, Experiment, Network
 from lmc.experiments.pair import Pair, array_name
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
-from lmc.experiments.work import Report, Work, check_size, quiet, resolve_device
+from lmc.experiments.work import Report, Work, check_device, check_size, quiet, resolve_device
 from lmc.result import Result
 from lmc.store import Store, with_seconds
 from models import Architecture, get_architecture, list_models
@@ -49,6 +49,7 @@ def run(
     is not there, StoreError for a store that cannot be used.
     """
     start = time.perf_counter()
+    check_device(device)
     store = store if isinstance(store, Store) else Store(store)
     result = store.load_result(config.id)
     if result is None:

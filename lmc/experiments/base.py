@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import random
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -137,20 +138,24 @@ class Experiment:
     def _check_seeds(self) -> None:
         for name in ("seeds", "order_seeds"):
             values = getattr(self, name)
-            if not isinstance(values, list | tuple):
+            if not isinstance(values, Iterable) or isinstance(values, str):
                 raise InputError(name, values, "a list of whole numbers would be right")
             limits = self.__dataclass_fields__[name].metadata
             self._set(name, tuple(check_number(name, v, limits, whole=True) for v in values))
         if len(self.seeds) < self.group_size:
             raise InputError("seeds", self.seeds, f"{self.name} needs at least {self.group_size} networks")
-        if not self.order_seeds:
-            self._set("order_seeds", self.seeds)
-        if len(self.order_seeds) != len(self.seeds):
+        if self.order_seeds and len(self.order_seeds) != len(self.seeds):
             raise InputError("order_seeds", self.order_seeds, f"give one for each of the {len(self.seeds)} seeds")
-        named = list(zip(self.seeds, self.order_seeds, strict=True))
+        if self.order_seeds == self.seeds:
+            self._set("order_seeds", ())
+        named = self._named()
         if len(set(named)) < len(named):
             right = "two networks would be the same; use different seeds, or different order seeds for equal seeds"
             raise InputError("seeds", self.seeds, right)
+
+    def _named(self) -> list[tuple[int, int]]:
+        """The initialisation and data-order seed of each network."""
+        return list(zip(self.seeds, self.order_seeds or self.seeds, strict=True))
 
     @property
     def id(self) -> str:
@@ -160,7 +165,7 @@ class Experiment:
         """Plain data from which `from_json` makes an equal value; the recipe is spelled out."""
         out = asdict(self)
         out = {key: list(value) if isinstance(value, tuple) else value for key, value in out.items()}
-        return {**out, "recipe": self.recipe.to_json()}
+        return {**out, "order_seeds": list(self.order_seeds or self.seeds), "recipe": self.recipe.to_json()}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -176,15 +181,13 @@ class Experiment:
         shared = {
             n: getattr(self, n) for n in ("dataset", "arch", "width", "depth", "norm", "activation", "dtype", "recipe")
         }
-        pairs = zip(self.seeds, self.order_seeds, strict=True)
-        return tuple(Network(seed=seed, order_seed=order, **shared) for seed, order in pairs)
+        return tuple(Network(seed=seed, order_seed=order, **shared) for seed, order in self._named())
 
     def members(self) -> list[tuple[int, ...]]:
         """The groups, as places in `networks()`: all that can be drawn, or a seeded draw of `groups` of them."""
         every = list(itertools.combinations(range(len(self.seeds)), self.group_size))
         if len(every) <= self.groups:
             return every
-        chosen = random.Random(seed_for("groups", *self.seeds, *self.order_seeds)).sample(
-            range(len(every)), self.groups
-        )
+        seed = seed_for("groups", *itertools.chain(*self._named()))
+        chosen = random.Random(seed).sample(range(len(every)), self.groups)
         return [every[i] for i in sorted(chosen)]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
+import numpy as np
+
 from lmc.errors import InputError
 
 
@@ -34,7 +36,10 @@ def check_number(name: str, value: object, limits: Mapping[str, Any], *, whole: 
     low, high = limits["low"], limits["high"]
     kind = "a whole number" if whole else "a number"
     right = f"{kind} from {_readable(low)} to {_readable(high)} would be right"
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    value = value.item() if isinstance(value, np.number) else value
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(name, value, right)
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(name, value, right)
     if not low <= value <= high or (whole and value != int(value)):
         raise InputError(name, value, right)

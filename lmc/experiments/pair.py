@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +28,6 @@ TABLES = {
     ),
     "layers": ("pair", "method", "permutation", "units", "moved", "similarity_before", "similarity_after"),
 }  # fmt: skip
-CHECK_LIMIT = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +45,10 @@ class Pair(Experiment):
         """Train or load the networks, match, interpolate. Reports progress; may raise Stopped or InputError."""
         networks = self.networks()
         epoch = networks[0].recipe.epochs
-        found = work.checkpoints(networks, [epoch], part(work.report, 0.0, 0.8))
-        bench = _Bench(self, work)
         pairs = self.members()
+        used = sorted({place for pair in pairs for place in pair})
+        found = work.checkpoints([networks[k] for k in used], [epoch], part(work.report, 0.0, 0.8))
+        bench = _Bench(self, work)
         for done, (i, j) in enumerate(pairs):
             work.report(0.8 + 0.2 * done / len(pairs), f"matching and interpolating, pair {done + 1} of {len(pairs)}")
             ends = [found[networks[k].id][epoch] for k in (i, j)]
@@ -60,7 +60,7 @@ class Pair(Experiment):
             metrics={**_means(bench.barriers), "check.max_logit_difference": bench.largest_difference},
             tables={name: columns(getattr(bench, name), names) for name, names in TABLES.items()},
             arrays=bench.arrays,
-            networks=[network.id for network in networks],
+            networks=[networks[k].id for k in used],
             seconds=0.0,
             made_with=versions(str(work.device), self.dtype),
         )
@@ -104,33 +104,44 @@ class _Bench:
             self._units(pair, method, task, match)
 
     def _check(self, match: Match, method: str, b: State) -> None:
-        from lmc.symmetry import SymmetryError, max_logit_difference
+        from lmc.symmetry import TOLERANCE, SymmetryError, max_logit_difference
 
         inputs = self.data.test_x[:CHECK_INPUTS]
         difference = max_logit_difference(self.model, self.traced.spec, match.permutation, state=b, inputs=inputs)
-        if not difference <= CHECK_LIMIT:
+        if not difference <= TOLERANCE:
             raise SymmetryError(
                 f"the permutation of method {method} changes the network's logits by {difference:.1e}, "
-                f"more than {CHECK_LIMIT:g}: nothing is shown, as the symmetries were traced wrongly"
+                f"more than {TOLERANCE:g}: nothing is shown, as the symmetries were traced wrongly"
             )
         self.largest_difference = max(self.largest_difference, difference)
 
     def _segment(self, pair: str, method: str, a: State, b: State) -> None:
-        from lmc.interpolation import evaluate, interpolate, predict
+        import torch
 
-        states = interpolate(a, b, self.lams)
-        for split in SPLITS:
-            losses, errors = (values.tolist() for values in evaluate(self.model, states, *self.data.split(split)))
+        chunks = list(self._measure(a, b))
+        for place, split in enumerate(SPLITS):
+            losses, errors = (torch.cat([chunk[place][k] for chunk in chunks]).tolist() for k in (0, 1))
             key = {"pair": pair, "method": method, "split": split}
             for lam, loss, error in zip(self.lams, losses, errors, strict=True):
                 self.path.append({**key, "lam": lam, "loss": loss, "error": error})
             heights = {"loss_barrier": barrier(self.lams, losses), "error_barrier": barrier(self.lams, errors)}
             ends = {"loss_a": losses[0], "loss_b": losses[-1], "error_a": errors[0], "error_b": errors[-1]}
             self.barriers.append({**key, **heights, **ends})
-        answers = predict(self.model, states, self.data.test_x[self.shown])
+        answers = torch.cat([chunk[-1] for chunk in chunks])
         self.arrays[array_name(pair, method, "answers")] = answers.float().cpu().numpy()
 
+    def _measure(self, a: State, b: State) -> Iterator[tuple[Any, ...]]:
+        """For each chunk of the segment: (losses, errors) on each split, then the answers on the shown images."""
+        from lmc.interpolation import evaluate, predict, segment
+
+        for states in segment(self.model, a, b, self.lams):
+            measured = [evaluate(self.model, states, *self.data.split(split)) for split in SPLITS]
+            yield *measured, predict(self.model, states, self.data.test_x[self.shown])
+
     def _units(self, pair: str, method: str, task: Task, match: Match) -> None:
+        from lmc.permutation import moved
+
+        moved_shares = moved(match.permutation)
         for group, order in match.permutation.items():
             units = len(order)
             correlation = task.correlation[group].cpu()
@@ -141,7 +152,7 @@ class _Bench:
                     "method": method,
                     "permutation": group,
                     "units": units,
-                    "moved": float((order != order.sort().values).double().mean()),
+                    "moved": moved_shares[group],
                     "similarity_before": float(correlation.diagonal().mean()),
                     "similarity_after": float(after.diagonal().mean()),
                 }

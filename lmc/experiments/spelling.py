@@ -55,7 +55,7 @@ def spell(config: Experiment) -> dict[str, list[str]]:
         value = getattr(config, spec.name)
         if spec.name == "recipe":
             words.update({name: _words(changed) for name, changed in recipe_changes(value).items()})
-        elif value != (config.seeds if spec.name == "order_seeds" else spec.default):
+        elif value != spec.default:
             words[spec.name] = _words(value)
     return words
 

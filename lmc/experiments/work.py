@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -37,19 +39,20 @@ def part(report: Report, start: float, end: float) -> Report:
     return lambda share, text: report(start + (end - start) * share, text)
 
 
+def check_device(name: str) -> str:
+    """`name` if it is spelled like a device, else an InputError."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError("device", name, "auto, cpu or cuda would be right")
+    return name
+
+
 def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA when there is one, else the CPU; raises InputError for a device that is not there."""
     import torch
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    right = "auto, cpu or cuda would be right"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError("device", name, right) from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError("device", name, right)
+    device = torch.device(check_device(name))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError("device", name, "this machine has no such GPU that torch can use; cpu would work")
     return device
@@ -101,7 +104,11 @@ class Work:
         return found
 
     def _missing(self, networks: list[Network], epochs: list[int]) -> list[Network]:
-        return [n for n in networks if any(self.store.load_checkpoint(n.id, epoch) is None for epoch in epochs)]
+        def there(network: Network) -> bool:
+            checkpoints = (self.store.load_checkpoint(network.id, epoch) for epoch in epochs)
+            return all(state is not None for state in checkpoints) and self.store.load_about(network.id) is not None
+
+        return [network for network in networks if not there(network)]
 
     def _train(self, networks: list[Network], epochs: list[int], report: Report) -> None:
         from lmc.training import initial_state, train
@@ -125,6 +132,9 @@ class Work:
 
     def _keep(self, family: list[Network], place: int, trained: Trained) -> None:
         network = family[place]
+        if not math.isfinite(trained.curves[-1]["loss"]):
+            right = f"network {network.label} diverged under it; a smaller rate would be right"
+            raise InputError("lr", network.recipe.lr, right)
         about = {
             "id": network.id,
             "label": network.label,

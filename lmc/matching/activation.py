@@ -16,6 +16,8 @@ def activation_matching(task: Task, *, kernel: str = "pearson") -> Match:
 
     `kernel` is `pearson` (correlation) or `dot` (uncentred inner product) of post-activation values.
     """
+    if kernel not in ("pearson", "dot"):
+        raise ValueError(f"unknown kernel {kernel!r}; choose one of: pearson, dot")
     similarity = task.correlation if kernel == "pearson" else unit_similarity(task, kernel)
     permutation = {}
     for group, scores in similarity.items():

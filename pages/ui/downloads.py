@@ -20,7 +20,7 @@ from pages.ui.runs import engine, visible
 def take_away(config: Pair, result: Result, chart: Callable[[], Any], view: View) -> None:
     """Draw the downloads, the command and the link."""
     st.subheader("Take it with you", anchor=False)
-    name = f"lmc-{config.name}-{config.id}"
+    name = f"lmc-{config.name}-{result.id}"
     files: list[tuple[str, str, str, Callable[[], bytes | str]]] = [
         ("Path as CSV", f"{name}-path.csv", "text/csv", lambda: visible(result, config, "path").to_csv(index=False)),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lmc.charts.toy import toy_chart
-from lmc.toy import IDENTITY, ToyNetwork
+from lmc.toy import IDENTITY, ToyNetwork, swapped
 from pages.ui.figures import show
 
 
@@ -44,9 +44,7 @@ def permute_by_hand() -> None:
 
 
 def _swap(j: int, k: int) -> None:
-    order = list(st.session_state.get("toy_order", IDENTITY))
-    order[j], order[k] = order[k], order[j]
-    st.session_state["toy_order"] = tuple(order)
+    st.session_state["toy_order"] = swapped(st.session_state.get("toy_order", IDENTITY), j, k)
 
 
 def _reset() -> None:

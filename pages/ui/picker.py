@@ -1,10 +1,12 @@
 """The sidebar: which networks, which matching. Every setting lives in the address bar.
 
-Streamlit writes what a widget shows into the address, so choices show the words of the command line.
+Streamlit writes what a widget shows into the address, so choices show the words of the command line. Limits, defaults
+and help come from the fields of the config.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -14,6 +16,7 @@ from pages.ui.address import asked, lenient
 from pages.ui.controls import asked_view
 
 _FIELDS = {**Recipe.__dataclass_fields__, **Pair.__dataclass_fields__}
+_TEXTS = {"seeds": "0 1", "order_seeds": "", "lr": "", "momentum": "", "weight_decay": "", "milestones": ""}
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "First look": ("Two networks of width 32, already trained", {}),
@@ -53,11 +56,6 @@ def show_notes() -> None:
         st.warning(note, icon=":material/info:")
 
 
-def _help(name: str) -> str:
-    text: str = _FIELDS[name].metadata["help"]
-    return text[0].upper() + text[1:] + "."
-
-
 def _presets() -> None:
     st.subheader("Presets", anchor=False)
     columns = st.columns(2)
@@ -66,131 +64,66 @@ def _presets() -> None:
 
 
 def _apply(name: str) -> None:
-    plain = {"width": 32, "depth": 3, "norm": "none", "activation": "relu", "seeds": "0 1", "order_seeds": ""}
-    for key, value in {**plain, **PRESETS[name][1]}.items():
-        st.session_state[key] = value
+    """Every setting to its default, but those of the preset."""
+    for key, spec in _FIELDS.items():
+        value: Any = _TEXTS.get(key, spec.default)
+        st.session_state[key] = PRESETS[name][1].get(key, list(value) if isinstance(value, tuple) else value)
+
+
+def _networks() -> dict[str, list[str]]:
+    st.subheader("The networks", anchor=False)
+    architecture = get_architecture(list_models()[0])
+    return {
+        "width": _width(architecture.widths),
+        "seeds": _text("seeds", "Seeds", "", "Each seed is one network. More than two: all pairs, with intervals."),
+        "order_seeds": _text(
+            "order_seeds",
+            "Data-order seeds",
+            "same as the seeds",
+            "The order in which a network sees the images. Equal seeds with others here: same start, other order.",
+        ),
+        "depth": _number("depth", "Depth", architecture.depths),
+        "norm": _choice("norm", "Norm", architecture.norms),
+        "activation": _choice("activation", "Activation", architecture.activations),
+        "dataset": _choice("dataset", "Data set", list_datasets()),
+        "arch": _choice("arch", "Architecture", list_models()),
+    }
+
+
+def _width(limits: tuple[int, int]) -> list[str]:
+    low, high = limits
+    number, half, double = st.columns([3, 1, 1], vertical_alignment="bottom", gap="xsmall")
+    with number:
+        words = _number("width", "Width", limits)
+    half.button("÷2", help="Half the width", on_click=_scale, args=(0.5, low, high), width="stretch", key="half_width")
+    double.button(
+        "×2", help="Twice the width", on_click=_scale, args=(2, low, high), width="stretch", key="double_width"
+    )
+    return words
 
 
 def _scale(factor: float, low: int, high: int) -> None:
     st.session_state["width"] = min(high, max(low, int(st.session_state["width"] * factor)))
 
 
-def _networks() -> dict[str, list[str]]:
-    st.subheader("The networks", anchor=False)
-    architecture = get_architecture(list_models()[0])
-    low, high = architecture.widths
-    number, half, double = st.columns([3, 1, 1], vertical_alignment="bottom", gap="xsmall")
-    width = number.number_input(
-        "Width", low, high, 32, key="width", bind="query-params", help="Units in each hidden layer."
-    )
-    half.button("÷2", help="Half the width", on_click=_scale, args=(0.5, low, high), width="stretch", key="half_width")
-    double.button(
-        "×2", help="Twice the width", on_click=_scale, args=(2, low, high), width="stretch", key="double_width"
-    )
-    seeds = st.text_input(
-        "Seeds",
-        "0 1",
-        key="seeds",
-        bind="query-params",
-        help="Each seed is one network with its own first weights. More than two: all pairs of them, with intervals.",
-    )
-    order_seeds = st.text_input(
-        "Data-order seeds",
-        "",
-        key="order_seeds",
-        bind="query-params",
-        placeholder="same as the seeds",
-        help="The order in which a network sees the images. Equal seeds with others here: same start, other order.",
-    )
-    low, high = architecture.depths
-    depth = st.number_input("Depth", low, high, 3, key="depth", bind="query-params", help=_help("depth"))
-    norm = st.selectbox("Norm", architecture.norms, key="norm", bind="query-params", help=_help("norm"))
-    activation = st.selectbox(
-        "Activation",
-        architecture.activations,
-        key="activation",
-        bind="query-params",
-        help=_help("activation"),
-    )
-    dataset = st.selectbox(
-        "Data set",
-        list_datasets(),
-        key="dataset",
-        bind="query-params",
-        help="1,437 training images and 360 test images that come with scikit-learn: nothing to download.",
-    )
-    arch = st.selectbox(
-        "Architecture",
-        list_models(),
-        key="arch",
-        bind="query-params",
-        help="; ".join(f"{name}: {get_architecture(name).title.lower()}" for name in list_models()),
-    )
-    return {
-        "dataset": _one(dataset),
-        "arch": _one(arch),
-        "width": _one(width),
-        "depth": _one(depth),
-        "norm": _one(norm),
-        "activation": _one(activation),
-        "seeds": _many(seeds),
-        "order_seeds": _many(order_seeds),
-    }
-
-
 def _training() -> dict[str, list[str]]:
     with st.expander("Training recipe", icon=":material/fitness_center:"):
-        recipe = st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", help=_help("recipe"))
-        optimizer = st.selectbox(
-            "Optimizer",
-            ["adam", "sgd"],
-            key="optimizer",
-            bind="query-params",
-            help="Adam starts from a rate of 0.001, SGD from 0.03 with momentum 0.9.",
-        )
-        epochs = st.number_input("Epochs", 1, 10_000, 60, key="epochs", bind="query-params", help=_help("epochs"))
-        rate = st.text_input(
-            "Learning rate", "", key="lr", bind="query-params", placeholder="the optimizer's own", help=_help("lr")
-        )
-        momentum = st.text_input(
-            "Momentum",
-            "",
-            key="momentum",
-            bind="query-params",
-            placeholder="the optimizer's own",
-            help=_help("momentum"),
-        )
-        batch = st.number_input(
-            "Batch size", 1, 1437, 64, key="batch_size", bind="query-params", help=_help("batch_size")
-        )
-        penalty = st.text_input(
-            "Weight decay", "", key="weight_decay", bind="query-params", placeholder="0", help=_help("weight_decay")
-        )
-        decay = st.selectbox("Decay", ["cosine", "step", "none"], key="decay", bind="query-params", help=_help("decay"))
-        milestones = st.text_input(
-            "Milestones",
-            "",
-            key="milestones",
-            bind="query-params",
-            placeholder="30 45",
-            help=_help("milestones"),
-            disabled=decay != "step",
-        )
-        warmup = st.number_input("Warm-up", 0, 10_000, 0, key="warmup", bind="query-params", help=_help("warmup"))
-    if decay == "step" and not milestones:
-        milestones = f"{max(1, int(epochs or 60) // 2)} {max(2, int(epochs or 60) * 3 // 4)}"
-    return {
-        "recipe": _one(recipe),
-        "momentum": _one(momentum),
-        "optimizer": _one(optimizer),
-        "epochs": _one(epochs),
-        "lr": _one(rate),
-        "batch_size": _one(batch),
-        "weight_decay": _one(penalty),
-        "decay": _one(decay),
-        "milestones": _many(milestones),
-        "warmup": _one(warmup),
-    }
+        words = {
+            "recipe": _choice("recipe", "Recipe", list(RECIPES)),
+            "optimizer": _choice("optimizer", "Optimizer"),
+            "epochs": _number("epochs", "Epochs"),
+            "lr": _text("lr", "Learning rate", "the optimizer's own"),
+            "momentum": _text("momentum", "Momentum", "the optimizer's own"),
+            "batch_size": _number("batch_size", "Batch size"),
+            "weight_decay": _text("weight_decay", "Weight decay", "0"),
+            "decay": _choice("decay", "Decay"),
+            "milestones": _text("milestones", "Milestones", "for step decay, such as 30 45"),
+            "warmup": _number("warmup", "Warm-up"),
+        }
+    if words["decay"] == ["step"] and not words["milestones"]:  # half and three quarters of the way
+        epochs = int(words["epochs"][0])
+        words["milestones"] = [str(max(1, epochs // 2)), str(max(1, 3 * epochs // 4))]
+    return words
 
 
 def _matching() -> dict[str, list[str]]:
@@ -198,42 +131,44 @@ def _matching() -> dict[str, list[str]]:
     methods = st.multiselect(
         "Methods",
         METHODS,
-        default=["none", "weight", "activation"],
+        default=_FIELDS["method"].default,
         key="method",
         bind="query-params",
         help="How the hidden units of B are paired with those of A. No permutation is always shown.",
     )
     with st.expander("Matching details", icon=":material/tune:"):
-        restarts = st.number_input("Restarts", 1, 1000, 1, key="restarts", bind="query-params", help=_help("restarts"))
-        seed = st.number_input(
-            "Match seed", 0, 2**31 - 1, 0, key="match_seed", bind="query-params", help=_help("match_seed")
-        )
-        kernel = st.selectbox(
-            "Activation similarity",
-            ["pearson", "dot"],
-            key="activation_kernel",
-            bind="query-params",
-            help=_help("activation_kernel"),
-        )
-        groups = st.number_input("Most pairs", 1, 1000, 15, key="groups", bind="query-params", help=_help("groups"))
-        points = st.number_input(
-            "Points on the segment", 2, 1001, 25, key="points", bind="query-params", help=_help("points")
-        )
-        dtype = st.selectbox("Numbers", ["float32", "float64"], key="dtype", bind="query-params", help=_help("dtype"))
-    return {
-        "method": methods or ["none"],
-        "restarts": _one(restarts),
-        "match_seed": _one(seed),
-        "activation_kernel": _one(kernel),
-        "points": _one(points),
-        "groups": _one(groups),
-        "dtype": _one(dtype),
-    }
+        return {
+            "method": methods or ["none"],
+            "restarts": _number("restarts", "Restarts"),
+            "match_seed": _number("match_seed", "Match seed"),
+            "activation_kernel": _choice("activation_kernel", "Activation similarity"),
+            "groups": _number("groups", "Most pairs"),
+            "points": _number("points", "Points on the segment"),
+            "dtype": _choice("dtype", "Numbers"),
+        }
 
 
-def _one(value: object) -> list[str]:
-    return [] if value is None or str(value).strip() == "" else [str(value).strip()]
+def _help(name: str) -> str:
+    text: str = _FIELDS[name].metadata["help"]
+    return text[0].upper() + text[1:] + "."
 
 
-def _many(text: str | None) -> list[str]:
+def _number(name: str, label: str, limits: tuple[int, int] | None = None) -> list[str]:
+    spec = _FIELDS[name]
+    low, high = limits or (spec.metadata["low"], spec.metadata["high"])
+    start: Any = spec.default
+    value = st.number_input(label, low, high, start, key=name, bind="query-params", help=_help(name))
+    return [] if value is None else [str(value)]
+
+
+def _choice(name: str, label: str, options: Sequence[str] = ()) -> list[str]:
+    options = list(options or _FIELDS[name].metadata["choices"])
+    start = options.index(str(_FIELDS[name].default))
+    return [str(st.selectbox(label, options, start, key=name, bind="query-params", help=_help(name)))]
+
+
+def _text(name: str, label: str, placeholder: str, said: str = "") -> list[str]:
+    text = st.text_input(
+        label, _TEXTS[name], key=name, bind="query-params", placeholder=placeholder, help=said or _help(name)
+    )
     return (text or "").replace(",", " ").split()

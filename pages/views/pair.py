@@ -1,10 +1,12 @@
 """Two networks and the straight line between them."""
 
+from functools import partial
+
 import streamlit as st
 
 from lmc.barriers import BASELINES
 from lmc.charts.answer import pair_answer
-from lmc.charts.barrier import path_chart
+from lmc.charts.barrier import barrier_bars, path_chart
 from lmc.charts.style import method_label
 from lmc.experiments import dataset_info
 from pages.ui.controls import ALL, keep_lam, pair_controls
@@ -34,12 +36,7 @@ if view.pair != ALL:
 data = dataset_info(config.dataset)
 images = data.test_images if view.split == "test" else data.train_images
 look = {"split": view.split, "measure": view.measure, "baseline": view.baseline, "resolution": 1 / images}
-
-
-def chart():
-    return path_chart(path, **look, lam=view.lam, labels=view.end_labels)
-
-
+chart = partial(path_chart, path, **look, lam=view.lam, labels=view.end_labels)
 show("path_chart", chart, result.id, config.method, view)
 st.markdown(f"#### {pair_answer(path, width=config.width, **look)}")
 st.caption(
@@ -47,6 +44,15 @@ st.caption(
     f"images, so 0.01 of error is {images / 100:.1f} images. Reordering changes no logit by more than "
     f"{result.metrics['check.max_logit_difference']:.0e} (checked in double precision)."
 )
+
+if view.pair == ALL and view.baseline == "line":
+    barriers = visible(result, config, "barriers")
+    bars = partial(barrier_bars, barriers, split=view.split, measure=view.measure, resolution=1 / images)
+    show("barrier_bars", bars, result.id, config.method, view)
+    st.caption(
+        "Mean barrier of each method with its 95% interval over the pairs, never narrower than one image. Pairs share "
+        "networks, so they are less independent than the interval assumes."
+    )
 
 seeds = view.one.replace("-", " and ")
 st.subheader("What the network in between answers", anchor=False)

@@ -73,7 +73,9 @@ def test_matching_raises_similarity_and_the_controls_do_not(result):
     assert abs(layers.loc["random", "similarity_after"]) < 0.2
 
 
-@pytest.mark.parametrize("changes", [{"width": 1}, {"dtype": "float64"}, {"norm": "layer", "activation": "gelu"}, {"depth": 1}])
+@pytest.mark.parametrize(
+    "changes", [{"width": 1}, {"dtype": "float64"}, {"norm": "layer", "activation": "gelu"}, {"depth": 1}]
+)
 def test_every_kind_of_network_runs(shared_store, changes):
     settings = {"width": 6, "recipe": make_recipe(epochs=1), "points": 3, **changes}
     result = lmc.run(Pair(**settings), store=shared_store, device="cpu")

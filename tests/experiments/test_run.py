@@ -58,6 +58,17 @@ def test_stopping_keeps_the_networks_that_were_finished(tmp_path):
     assert store.load_result(config.id) is None
 
 
+def test_a_network_that_diverges_is_named(tmp_path):
+    recipe = make_recipe(epochs=3, optimizer="sgd", lr=100.0)
+    with pytest.raises(InputError, match="lr: 100.0 cannot be used; network 0 diverged"):
+        lmc.run(tiny(width=16, recipe=recipe), store=tmp_path)
+
+
+def test_only_the_networks_of_the_drawn_groups_are_trained(tmp_path):
+    result = lmc.run(tiny(seeds=tuple(range(8)), groups=1), store=tmp_path)
+    assert len(result.networks) == 2 == len(list((tmp_path / "networks").iterdir()))
+
+
 def test_progress_only_grows_and_says_what_it_does(tmp_path):
     said = []
     lmc.run(tiny(), store=tmp_path, report=lambda share, text: said.append((share, text)))

@@ -67,7 +67,7 @@ def test_correlation_is_numpy_s(networks, task):
             expected = np.corrcoef(a.double().numpy().T, b.double().numpy().T)[:units, units:]
         assert found.dtype == torch.float64
         assert np.abs(found.numpy() - expected)[alive.numpy()].max() < 1e-5
-        assert alive.float().mean() > 0.8
+        assert alive.float().mean() > 0.5
 
 
 def test_dot_is_the_mean_product(networks, task):
