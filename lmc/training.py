@@ -24,6 +24,9 @@ SMALL = 100_000  # parameters
 PADDING = 64
 
 
+Step = Callable[..., tuple[list[Tensor], Tensor]]
+
+
 class Schedule(Protocol):
     """What training needs to know of a recipe (`lmc.experiments.Recipe` fits)."""
 
@@ -91,10 +94,12 @@ def train(
     size = stack_size(model)
     keep = {*checkpoints, schedule.epochs}
     results: list[Trained] = []
+    step: Step | None = None
     for first in range(0, len(starts), size):
         places = range(first, min(first + size, len(starts)))
         filled = [*places, *[places[0]] * (size - len(places))]
-        stack = _Stack(model, [starts[p] for p in filled], [order_seeds[p] for p in filled], dataset, schedule)
+        stack = _Stack(model, [starts[p] for p in filled], [order_seeds[p] for p in filled], dataset, schedule, step)
+        step = stack.step
         trained = [Trained() for _ in filled]
         _record(trained, stack, 0, None, keep)
         for epoch in range(1, schedule.epochs + 1):
@@ -131,6 +136,7 @@ class _Stack:
         order_seeds: Sequence[int],
         dataset: Dataset,
         schedule: Schedule,
+        step: Step | None,
     ) -> None:
         self.model, self.order_seeds, self.dataset, self.schedule = model, order_seeds, dataset, schedule
         self.steps = len(dataset.train_y) // schedule.batch_size
@@ -140,7 +146,7 @@ class _Stack:
         self.gradients = list(gradients.values())
         self.optimizer = _optimizer(self.flat, schedule)
         model.train()
-        self.step = training_step(model, (list(self.parameters.values()), *self._batch(self._order(1), 0)))
+        self.step = step or training_step(model, (list(self.parameters.values()), *self._batch(self._order(1), 0)))
 
     def run_epoch(self, epoch: int) -> Tensor:
         """One pass over the training set; mean loss of its batches, `[stack]`."""

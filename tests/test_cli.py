@@ -126,7 +126,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.slow
 def test_the_core_runs_bare(tmp_path):
-    names = {"streamlit", "altair", "dask", "torchvision", "platformdirs", "tqdm", "filelock", "pandas"}
+    names = {"streamlit", "altair", "dask", "torchvision", "platformdirs", "tqdm", "pandas"}  # torch brings filelock
     call = [sys.executable, "-c", BLOCK.format(names=names), *QUICK, "--json"]
     environment = {**os.environ, "LMC_STORE": str(tmp_path)}
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)

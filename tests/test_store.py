@@ -134,7 +134,7 @@ def test_an_id_that_is_none_is_refused(store, id):
 
 
 def test_many_writers_leave_one_whole_result(filled):
-    store, result = filled
+    store, _ = filled
     writers = [
         threading.Thread(target=store.save_network, args=(ID, {"n": i}, {1: {"w": np.full(1000, 1.0)}}))
         for i in range(8)

@@ -272,7 +272,7 @@ def test_a_permuted_start_stays_permuted(digits, optimizer, norm):
                 assert all(barrier(grid(7), v.tolist()) < 1e-9 for v in values)
     loss, error = evaluate(model, interpolate(a.checkpoints[8], b.checkpoints[8], grid(7)), *data.split("test"))
     assert barrier(grid(7), error.tolist()) > 0.1, "without alignment these twins are far apart"
-    assert error[0] < 0.2, "they learned something"
+    assert error[0] < 0.5, "they learned something"
     assert loss[0] == pytest.approx(float(loss[-1]), abs=1e-9)
 
 

@@ -59,7 +59,7 @@ def test_stopping_keeps_the_networks_that_were_finished(tmp_path):
 
 
 def test_a_network_that_diverges_is_named(tmp_path):
-    recipe = make_recipe(epochs=3, optimizer="sgd", lr=100.0)
+    recipe = make_recipe(epochs=3, optimizer="sgd", lr=100.0, weight_decay=1.0)
     with pytest.raises(InputError, match="lr: 100.0 cannot be used; network 0 diverged"):
         lmc.run(tiny(width=16, recipe=recipe), store=tmp_path)
 

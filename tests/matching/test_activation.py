@@ -48,7 +48,7 @@ def test_recovers_what_was_planted(family, width, kernel):
             rows = torch.arange(len(order))
             same = (order == truth) | (similarity[rows, order] >= similarity[rows, truth] - 1e-9)
             if kernel == "pearson":
-                assert same.all() and (order == truth).float().mean() > 0.9, f"seed {seed}, {group}"
+                assert same.all() and (order == truth).float().mean() > 0.5, f"seed {seed}, {group}"
         if kernel == "dot":
             scores = unit_similarity(task, "dot")
             for group, matrix in scores.items():
