@@ -12,9 +12,9 @@ from torch.func import functional_call, vmap
 from lmc.stacking import State
 
 SMALL = 100_000  # parameters; below this the networks of a chunk go through one batched pass (measured: faster)
-ROWS = 10_000  # network-image pairs in one pass: activations of small networks stay in the cache
-LARGE_POINTS = 4  # large networks of a segment that are in memory at once
-IMAGES = 4_096  # images in one pass of a large network
+ROWS = 5_000  # network-image pairs in one pass: activations of small networks stay in the cache
+LARGE_POINTS = 1  # large networks of a segment that are in memory at once
+IMAGES = 720  # images in one pass of a large network
 
 
 def grid(points: int) -> list[float]:
@@ -33,7 +33,8 @@ def interpolate(a: Mapping[str, Tensor], b: Mapping[str, Tensor], lams: Sequence
             out[name] = start.expand(len(lams), *start.shape)
             continue
         lam = torch.as_tensor(lams, dtype=start.dtype, device=start.device).view(-1, *[1] * start.ndim)
-        out[name] = (1 - lam) * start + lam * b[name]
+        shape = (len(lams), *start.shape)
+        out[name] = torch.lerp(start.expand(shape), b[name].expand(shape), lam)  # one pass, exact at both ends
     return out
 
 
