@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 from lmc.stacking import State
 
 SMALL = 100_000  # parameters; below this the networks of a chunk go through one batched pass (measured: faster)
-ROWS = 5_000  # network-image pairs in one pass: activations of small networks stay in the cache
+ROWS = 10_000  # network-image pairs in one pass: activations of small networks stay in the cache
 LARGE_POINTS = 1  # large networks of a segment that are in memory at once
 IMAGES = 720  # images in one pass of a large network
 

@@ -11,6 +11,7 @@ from lmc.experiments.base import DTYPES, METHODS, Experiment, Network
 from lmc.experiments.pair import Pair, array_name
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
 from lmc.experiments.work import Report, Work, check_device, check_size, quiet, resolve_device
+from lmc.memory import keep_freed_memory
 from lmc.result import Result
 from lmc.store import Store, with_seconds
 from models import Architecture, get_architecture, list_models
@@ -60,6 +61,7 @@ def run(
 
 def _fresh(config: Pair, store: Store, device: str, report: Report) -> Result:
     start = time.perf_counter()
+    keep_freed_memory()
     check_size(config.networks()[0])
     result = config.run(Work(store=store, device=resolve_device(device), report=report))
     result = with_seconds(result, time.perf_counter() - start)
