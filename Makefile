@@ -8,7 +8,7 @@ app: $(VENV)/.app
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n auto --dist loadscope --benchmark-disable $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --ignore=tests/benchmarks $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
