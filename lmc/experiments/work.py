@@ -89,11 +89,11 @@ class Work:
 
         unique = list({network.id: network for network in networks}.values())
         wanted = sorted(set(epochs))
-        if self._missing(unique, wanted):
+        if missing := self._missing(unique, wanted):
             with contextlib.ExitStack() as locks:
-                for id in sorted(network.id for network in self._missing(unique, wanted)):
+                for id in sorted(network.id for network in missing):
                     locks.enter_context(self.store.lock("network", id))
-                self._train(self._missing(unique, wanted), wanted, report)
+                self._train(self._missing(missing, wanted), wanted, report)  # others may have trained some meanwhile
         found: dict[str, dict[int, State]] = {}
         for network in unique:
             for epoch in wanted:
