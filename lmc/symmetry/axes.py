@@ -276,6 +276,12 @@ class Unifier:
             self.fix(axis)
         return Fixed(at), Fixed(axis.size - at)
 
+    def part(self, axis: Axis, start: int, length: int) -> Axis:
+        """The entries `start` to `start + length` of an axis, cut from it."""
+        if start:
+            axis = self.cut(axis, start)[1]
+        return self.cut(axis, length)[0] if length < axis.size else axis
+
     def _cut_sum(self, axis: Sum, at: int) -> tuple[Axis, Axis]:
         before: list[Axis] = []
         after = list(axis.parts)

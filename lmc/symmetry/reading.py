@@ -8,22 +8,25 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from lmc.symmetry.axes import Axis, Fixed, SymmetryError, Unifier, groups_in, spans
+from lmc.symmetry.call import Call, Known, operation
 from lmc.symmetry.capture import Captured, place_of, shape_of
 from lmc.symmetry.naming import group_names, outer_factors, renamed
-from lmc.symmetry.rules import NONLINEARITIES, RULES, Call, Terms, operation
+from lmc.symmetry.reshaped import Reshaped, Terms
+from lmc.symmetry.rules import RULES
+from lmc.symmetry.rules_pointwise import NONLINEARITIES
 from lmc.symmetry.spec import PermutationSpec
 from lmc.symmetry.taps import Tap, taps_of
 
 
 class Reading:
-    """One pass over a captured graph, operation by operation; satisfies `rules.Tracer`."""
+    """One pass over a captured graph, operation by operation; satisfies `call.Tracer`."""
 
     def __init__(self, model: nn.Module, captured: Captured) -> None:
         self.captured = captured
         self.unifier = Unifier()
         self.deferred: list[tuple[Axis, Node]] = []
         self.frozen: dict[str, None] = {}
-        self.terms: dict[Node, Terms | list[Terms]] = {}
+        self.terms: dict[Node, Known] = {}
         self.state = {k: v for k, v in model.state_dict(keep_vars=True).items() if isinstance(v, Tensor)}
         parameters = model.named_parameters(remove_duplicate=False)
         self.parameters = {name for name, _ in parameters if name in self.state}
@@ -34,11 +37,15 @@ class Reading:
 
     # What rules ask for.
 
-    def terms_of(self, node: Node) -> Terms | list[Terms] | None:
-        """The terms of a node; a buffer becomes fixed by being asked for."""
+    def terms_of(self, node: Node) -> Terms | None:
+        """The terms of a node's tensor; a buffer becomes fixed by being asked for."""
         terms = self.terms.get(node)
+        if isinstance(terms, Reshaped):
+            return terms.axes()
+        if not isinstance(terms, tuple):
+            return None
         name = self.captured.stored.get(node.name)
-        if name is not None and name not in self.parameters and isinstance(terms, tuple):
+        if name is not None and name not in self.parameters:
             self.unifier.fix(*terms)
         return terms
 
@@ -107,7 +114,7 @@ class Reading:
         rule = RULES.get(operation(node))
         if rule is not None:
             try:
-                result = rule(Call(self, node, shape or ()))
+                result = rule(Call(self, node))
             except SymmetryError:
                 result = None
             if result is not None:
@@ -123,14 +130,16 @@ class Reading:
             self._report(node)
         value = node.meta.get("val")
         if isinstance(value, tuple | list):
-            self.terms[node] = [tuple(map(Fixed, shape_of(part) or ())) for part in value]
+            several: list[Terms] = [tuple(map(Fixed, shape_of(part) or ())) for part in value]
+            self.terms[node] = several
         elif (shape := shape_of(value)) is not None:
             self.terms[node] = tuple(map(Fixed, shape))
 
     def _fix(self, node: Node) -> bool:
         """Fix a node's tensors; whether any of them could move until now."""
-        terms = self.terms.get(node, ())
-        axes = [axis for part in terms for axis in part] if isinstance(terms, list) else list(terms)
+        known = self.terms.get(node, ())
+        tensors = known if isinstance(known, list) else [known]
+        axes = [axis for part in tensors for axis in (part.axes() if isinstance(part, Reshaped) else part)]
         movable = any(any(groups_in(self.unifier.resolve(axis))) for axis in axes)
         self.unifier.fix(*axes)
         return movable
@@ -173,6 +182,8 @@ class Reading:
         active: dict[str, tuple[Tap, ...]] = {}
         for node in self._activations():
             terms = self.terms.get(node)
+            if isinstance(terms, Reshaped) and terms.asked():
+                terms = terms.axes()
             if not isinstance(terms, tuple):
                 continue
             axes = tuple(renamed(self.unifier.resolve(axis), names) for axis in terms)
