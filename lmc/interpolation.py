@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lmc.stacking import State
+from lmc.stacking import State, is_small
 
-SMALL = 100_000  # parameters; below this the networks of a chunk go through one batched pass (measured: faster)
 ROWS = 10_000  # network-image pairs in one pass: activations of small networks stay in the cache
 LARGE_POINTS = 1  # large networks of a segment that are in memory at once
 IMAGES = 720  # images in one pass of a large network
@@ -42,7 +41,7 @@ def segment(
     model: nn.Module, a: Mapping[str, Tensor], b: Mapping[str, Tensor], lams: Sequence[float]
 ) -> Iterator[State]:
     """`interpolate` in chunks of λ: all at once for a small network, few at a time for a large one."""
-    step = len(lams) if _is_small(model) else LARGE_POINTS
+    step = len(lams) if is_small(model) else LARGE_POINTS
     for start in range(0, len(lams), step):
         yield interpolate(a, b, lams[start : start + step])
 
@@ -76,7 +75,7 @@ def _passes(model: nn.Module, states: Mapping[str, Tensor], x: Tensor) -> Iterat
     """(places, images, logits `[places, images, classes]`) over all stacked states and images, in chunks."""
     model.eval()
     count = _count(states)
-    if not _is_small(model):
+    if not is_small(model):
         for k in range(count):
             state = {name: tensor[k] for name, tensor in states.items()}
             for start in range(0, len(x), IMAGES):
@@ -88,10 +87,6 @@ def _passes(model: nn.Module, states: Mapping[str, Tensor], x: Tensor) -> Iterat
     for start in range(0, len(x), step):
         images = slice(start, min(start + step, len(x)))
         yield slice(0, count), images, batched(dict(states), x[images])
-
-
-def _is_small(model: nn.Module) -> bool:
-    return sum(p.numel() for p in model.parameters()) <= SMALL
 
 
 def _count(states: Mapping[str, Tensor]) -> int:

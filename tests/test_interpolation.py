@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lmc import interpolation
+from lmc import interpolation, stacking
 from lmc.interpolation import evaluate, grid, interpolate, predict, segment
 from lmc.training import initial_state
 from models import get_model
@@ -60,7 +60,7 @@ def test_chunks_change_nothing(digits, monkeypatch):
     monkeypatch.setattr(interpolation, "ROWS", 100)
     for found, expected in zip(evaluate(build(8).double(), states, data.test_x, data.test_y), whole, strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
-    monkeypatch.setattr(interpolation, "SMALL", 0)
+    monkeypatch.setattr(stacking, "SMALL", 0)
     monkeypatch.setattr(interpolation, "IMAGES", 77)
     for found, expected in zip(evaluate(build(8).double(), states, data.test_x, data.test_y), whole, strict=True):
         assert torch.allclose(found, expected, atol=1e-12)

@@ -17,7 +17,8 @@ from lmc.matching import Task, activation_matching, weight_matching
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.seeds import generator
 from lmc.symmetry import trace
-from lmc.training import SMALL, Trained, initial_state, stack_size, train
+from lmc.stacking import SMALL
+from lmc.training import Trained, initial_state, stack_size, train
 from models import get_model
 
 F32, F64 = torch.float32, torch.float64
