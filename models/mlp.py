@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-__all__ = ["MLP", "mlp"]
+from models.layers import ACTIVATIONS, vector_norm
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+__all__ = ["MLP", "mlp"]
 
 
 class MLP(nn.Module):
@@ -25,8 +25,8 @@ class MLP(nn.Module):
         super().__init__()
         sizes = [inputs] + [width] * depth
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) if norm == "layer" else nn.Identity() for _ in range(depth))
-        self.activation = _ACTIVATIONS[activation]()
+        self.norms = nn.ModuleList(vector_norm(norm, width) for _ in range(depth))
+        self.activation = ACTIVATIONS[activation]()
         self.head = nn.Linear(sizes[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
