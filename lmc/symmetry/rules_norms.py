@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmc.symmetry.axes import product
+from lmc.symmetry.axes import Sum, concatenation, product
 from lmc.symmetry.call import Call, rule
 from lmc.symmetry.reshaped import Terms
 
@@ -35,11 +35,16 @@ def batch_norm(call: Call) -> Terms:
 def group_norm(call: Call) -> Terms:
     """Channels are `[groups, members]`: whole groups move, and members alike in every group.
 
-    Members could move in each group on its own, but then no group could take another's place.
+    Members could move in each group on its own, but then no group could take another's place. Only where the
+    channels are a concatenation, whose parts can hardly be whole groups that are alike, that is the choice.
     """
     inputs, groups = call.axes("input"), call["num_groups"]
     channel = inputs[1]
-    call.unify(channel, product((call.unifier.fresh(groups), call.unifier.fresh(channel.size // groups))))
+    members = channel.size // groups
+    if isinstance(call.unifier.resolve(channel), Sum):
+        call.unify(channel, concatenation(call.unifier.fresh(members) for _ in range(groups)))
+    else:
+        call.unify(channel, product((call.unifier.fresh(groups), call.unifier.fresh(members))))
     for name in ("weight", "bias"):
         affine = call.optional(name)
         if affine is not None:

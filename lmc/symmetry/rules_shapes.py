@@ -78,6 +78,15 @@ def movedim(call: Call) -> Known:
     return _in_order(call, [moving[dim] if dim in moving else next(others) for dim in range(ndim)])
 
 
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(call: Call) -> Terms:
+    """Channels `[groups, members]` become `[members, groups]`."""
+    inputs, groups = call.axes("self"), call["groups"]
+    outer, inner = call.unifier.fresh(groups), call.unifier.fresh(inputs[1].size // groups)
+    call.unify(inputs[1], product((outer, inner)))
+    return (inputs[0], product((inner, outer)), *inputs[2:])
+
+
 @rule("expand", "expand_as", "broadcast_to")
 def expand(call: Call) -> Terms:
     """Copies of one entry look the same in any order."""

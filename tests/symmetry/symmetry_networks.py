@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -149,3 +150,203 @@ class FixedBatch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.relu(self.first(x.view(len(x), -1))))
+
+
+# Convolutional networks and transformers; all take `[N, 3, 16, 16]`.
+
+
+class PixelNorm(nn.Module):
+    """LayerNorm over the channels of each pixel, written out as a formula."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - x.mean(1, keepdim=True)) * torch.rsqrt(x.var(1, keepdim=True, unbiased=False) + 1e-5)
+        return x * self.weight[:, None, None] + self.bias.view(1, -1, 1, 1)
+
+
+class Channels(nn.Module):
+    """A convolution, `body` on its channels, and a convolution with a head: what does `body` let move?"""
+
+    def __init__(self, body: Callable[[Tensor], Tensor], channels: int = 12, out: int = 12) -> None:
+        super().__init__()
+        self.first, self.body = nn.Conv2d(3, channels, 3), body
+        self.last, self.head = nn.Conv2d(out, 6, 3), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.last(self.body(torch.tanh(self.first(x)))).relu().mean((2, 3)))
+
+
+class Tokens(nn.Module):
+    """Patches to tokens of 12 units, `body` on them added to them, and a head."""
+
+    def __init__(self, body: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.embed, self.body, self.head = nn.Conv2d(3, 12, 4, stride=4), body, nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        return self.head((x + self.body(x)).mean(1))
+
+
+class Attention(nn.Module):
+    """Heads with `inner` units, from one fused layer or three, built in or written out."""
+
+    def __init__(self, width: int = 12, heads: int = 3, inner: int = 4, fused: str = "", written: bool = False) -> None:
+        super().__init__()
+        self.heads, self.inner, self.fused, self.written = heads, inner, fused, written
+        if fused:
+            self.qkv = nn.Linear(width, 3 * heads * inner)
+        else:
+            self.q, self.k, self.v = (nn.Linear(width, heads * inner) for _ in range(3))
+        self.out = nn.Linear(heads * inner, width)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.view(x.shape[0], -1, self.heads, self.inner).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, _ = x.shape
+        if self.fused in ("unbind", "index"):
+            qkv = self.qkv(x).reshape(n, tokens, 3, self.heads, self.inner).permute(2, 0, 3, 1, 4)
+            q, k, v = qkv.unbind(0) if self.fused == "unbind" else (qkv[0], qkv[1], qkv[-1])
+        elif self.fused == "chunk":
+            q, k, v = map(self.split, self.qkv(x).chunk(3, -1))
+        else:
+            q, k, v = self.split(self.q(x)), self.split(self.k(x)), self.split(self.v(x))
+        if self.written:
+            mixed = torch.softmax(q @ k.transpose(-2, -1) / self.inner**0.5, -1) @ v
+        else:
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).reshape(n, tokens, -1))
+
+
+class Transformer(nn.Module):
+    """Patches, a class token, positions, two blocks of attention and MLP, the class token's logits."""
+
+    def __init__(self, fused: str = "", written: bool = False) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, 12))
+        self.positions = nn.Parameter(torch.randn(1, 17, 12))
+        self.embed = nn.Conv2d(3, 12, 4, stride=4)
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "norm1": nn.LayerNorm(12),
+                    "attention": Attention(fused=fused, written=written),
+                    "norm2": nn.LayerNorm(12),
+                    "mlp": nn.Sequential(nn.Linear(12, 20), nn.GELU(), nn.Linear(20, 12)),
+                }
+            )
+            for _ in range(2)
+        )
+        self.norm, self.head = nn.LayerNorm(12), nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len_of(x), -1, -1), x], 1) + self.positions
+        for block in self.blocks:
+            x = x + block["attention"](block["norm1"](x))
+            x = x + block["mlp"](block["norm2"](x))
+        return self.head(self.norm(x)[:, 0])
+
+
+def len_of(x: Tensor) -> int:
+    """The batch size as a symbol, which `len` would turn into a number."""
+    return x.shape[0]
+
+
+class Dense(nn.Module):
+    """Two blocks whose layers see all earlier channels, and a transition between them."""
+
+    def __init__(self, norm: Callable[[int], nn.Module] = nn.BatchNorm2d, growth: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.layers, channels = nn.ModuleList(), 8
+        for place in range(4):
+            if place == 2:
+                self.transition = nn.Sequential(norm(channels), nn.ReLU(), nn.Conv2d(channels, 6, 1), nn.AvgPool2d(2))
+                channels = 6
+            conv = nn.Conv2d(channels, growth, 3, padding=1)
+            self.layers.append(nn.Sequential(norm(channels), nn.ReLU(), conv))
+            channels += growth
+        self.norm, self.head = norm(channels), nn.Linear(channels, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for place, layer in enumerate(self.layers):
+            if place == 2:
+                x = self.transition(x)
+            x = torch.cat([x, layer(x)], 1)
+        return self.head(nn.functional.adaptive_avg_pool2d(torch.relu(self.norm(x)), 1).flatten(1))
+
+
+class PaddedResNet(nn.Module):
+    """A ResNet whose shortcuts subsample pixels and pad channels with zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.bn = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv1, self.bn1 = nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn(self.stem(x)))
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        return self.head(torch.relu(x + y).mean((2, 3)))
+
+
+class OpenLTHResNet(nn.Module):
+    """The ResNet-20 whose public checkpoints have keys `conv`, `bn`, `blocks.N.conv1`, …, `fc`."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        sizes = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
+        self.blocks = nn.ModuleList(_Block(a, b) for a, b in itertools.pairwise(sizes))
+        self.fc = nn.Linear(4 * width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn(self.conv(x)))
+        for block in self.blocks:
+            x = block(x)
+        x = nn.functional.avg_pool2d(x, x.shape[3])
+        return self.fc(x.view(x.size(0), -1))
+
+
+class _Block(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        stride = outputs // inputs
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        shortcut = (nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(*(shortcut if stride > 1 else ()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + self.shortcut(x))
+
+
+class FullVGG16(nn.Module):
+    """VGG-16 with its two hidden linear layers, at width 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        plan = [4, 4, 0, 8, 8, 0, 16, 16, 16, 0, 32, 32, 32, 0, 32, 32, 32]
+        layers, channels = [], 3
+        for width in plan:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(True)] if width else [nn.MaxPool2d(2)]
+            channels = width or channels
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(32 * 4, 24), nn.ReLU(True), nn.Dropout(), nn.Linear(24, 20), nn.ReLU(True), nn.Linear(20, 10)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(torch.flatten(nn.functional.adaptive_avg_pool2d(self.features(x), 2), 1))
