@@ -47,7 +47,7 @@ class ImageStep(nn.Module):
             self.a = nn.Conv2d(channels, channels, 3, padding=1, groups=2 if channels % 2 == 0 else 1)
         elif kind in ("skip", "projected skip"):
             self.a = nn.Sequential(nn.Conv2d(channels, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, channels, 1))
-            self.b = nn.Conv2d(channels, channels, 1)
+            self.b = nn.Conv2d(channels, channels, 1) if kind == "projected skip" else nn.Identity()
         elif kind in ("cat", "dense"):
             self.out = 2 * channels if kind == "cat" else channels + 3
             self.a = nn.Conv2d(channels, self.out - channels, 3, padding=1)
@@ -56,9 +56,7 @@ class ImageStep(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.norm(x))
-        if self.kind == "skip":
-            return x + self.a(x)
-        if self.kind == "projected skip":
+        if self.kind in ("skip", "projected skip"):
             return self.b(x) + self.a(x)
         if self.kind == "cat":
             return torch.cat([*self.a(x).chunk(2, 1), x], 1)
@@ -76,7 +74,7 @@ class TokenStep(nn.Module):
 
     def __init__(self, kind: str, units: int, tokens: int) -> None:
         super().__init__()
-        self.kind, self.norm = kind, nn.LayerNorm(units)
+        self.kind, self.norm = kind, nn.LayerNorm(units) if kind != "cat token" else nn.Identity()
         if "attention" in kind:
             self.a = Attention(units, 2, 3, fused="unbind" if kind.startswith("fused") else "", written=units % 2 == 0)
         elif kind == "mlp":
