@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What can be chosen about an architecture: `models.NAME` holds a builder called `NAME`.
+    """What can be chosen about an architecture: `models.NAME`, or `models.MODULE`, holds a builder called `NAME`.
 
     Attributes:
         name: as it is typed.
@@ -33,6 +33,8 @@ class Architecture:
         default_activation: the usual one.
         inputs: "any" (vectors too) or "images" `[channels, height, width]`.
         min_side: the smallest side of an image, in pixels; 1 for "any".
+        module: the module of `models` that holds the builder, where it is not called as the architecture.
+        only_loaded: exists so that networks trained elsewhere can be loaded; it is not offered for training.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Architecture:
     width_step: int = 1
     inputs: str = "images"
     min_side: int = 1
+    module: str = ""
+    only_loaded: bool = False
 
     @property
     def depths(self) -> tuple[int, int]:
@@ -77,7 +81,7 @@ class Architecture:
         self._check("depth", depth, self.depth_choices)
         self._check("norm", norm, self.norms)
         self._check("activation", activation, self.activations)
-        builder = getattr(importlib.import_module(f"models.{self.name}"), self.name)
+        builder = getattr(importlib.import_module(f"models.{self.module or self.name}"), self.name)
         return builder(
             input_shape=input_shape, classes=classes, width=width, depth=depth, norm=norm, activation=activation
         )
@@ -157,13 +161,41 @@ _ARCHITECTURES = {
             default_activation="gelu",
             min_side=8,
         ),
+        Architecture(
+            name="vgg_pool5",
+            title="VGG with five poolings",
+            widths=(1, 256),
+            depth_choices=(11, 13, 16, 19),
+            norms=("none", "batch"),
+            activations=("relu", "gelu", "tanh"),
+            default_width=64,
+            default_depth=16,
+            default_norm="batch",
+            min_side=32,
+            module="vgg",
+            only_loaded=True,
+        ),
+        Architecture(
+            name="vgg_classifier",
+            title="VGG with three linear layers",
+            widths=(1, 64),
+            depth_choices=(11, 13, 16, 19),
+            norms=("none", "batch"),
+            activations=("relu", "gelu", "tanh"),
+            default_width=64,
+            default_depth=16,
+            default_norm="batch",
+            min_side=32,
+            module="vgg",
+            only_loaded=True,
+        ),
     )
 }
 
 
 def list_models() -> list[str]:
-    """Names of all architectures, the simplest first."""
-    return list(_ARCHITECTURES)
+    """Names of all architectures that can be trained, the simplest first."""
+    return [name for name, entry in _ARCHITECTURES.items() if not entry.only_loaded]
 
 
 def get_architecture(name: str) -> Architecture:
