@@ -151,6 +151,17 @@ def test_cutting_through_a_product_fixes_it() -> None:
     assert u.resolve(heads) == Fixed(3) and u.resolve(inner) == Fixed(4)
 
 
+def test_parts_of_an_axis() -> None:
+    u = Unifier()
+    axis = u.fresh(9)
+    assert u.part(axis, 0, 9) == axis and isinstance(u.resolve(axis), Group), "nothing was cut"
+    middle = u.part(axis, 2, 4)
+    assert [part.size for part in u.resolve(axis).parts] == [2, 4, 3]
+    assert u.resolve(axis).parts[1] == u.resolve(middle) == u.resolve(u.part(axis, 2, 4))
+    whole = product([Fixed(3), u.fresh(4)])
+    assert u.part(whole, 4, 4) == whole.parts[1]
+
+
 @given(TERMS, st.data())
 def test_unifying_makes_terms_equal(term: Axis, data: st.DataObject) -> None:
     u = Unifier()

@@ -133,7 +133,7 @@ class Network(nn.Module):
         return self.head(torch.tanh(self.hidden(x.flatten(1))))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(images=[("dense", "group"), ("cat", "group"), ("conv", "group")], tokens=[], end="flatten")
 @example(images=[("skip", "group"), ("grouped", "group")], tokens=["fused attention", "mlp"], end="mean")
 @example(images=[("cat", "none")], tokens=["attention", "cat token", "mixer", "attention"], end="first")

@@ -265,6 +265,38 @@ def test_unknown_operations_freeze_and_are_reported(name: str) -> None:
     assert traced.frozen and all("aten." in place and "symmetry_networks.py" in place for place in traced.frozen)
 
 
+class Painter(nn.Module):
+    """Units become channels and pixels: their channels move, their pixels do not."""
+
+    def __init__(self, paint: nn.Module) -> None:
+        super().__init__()
+        self.first, self.paint = nn.Linear(3 * 16 * 16, 5 * 4 * 4), paint
+        self.head = nn.LazyLinear(10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.paint(self.first(x.flatten(1)).view(-1, 5, 4, 4)).relu().flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("paint", "groups"),
+    [
+        (conv(5, 6, padding=1), {"paint": 6}),
+        (nn.ConvTranspose2d(5, 6, 3), {"paint": 6}),
+        (nn.MaxPool2d(2), {}),
+        (nn.AdaptiveAvgPool2d(2), {}),
+        (nn.Upsample(scale_factor=2), {}),
+        (nn.ReflectionPad2d(1), {}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_pixels_made_of_units_stay_where_they_are(paint: nn.Module, groups: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    model = Painter(paint)
+    model(images())
+    traced = checked(model)
+    assert traced.frozen == () and traced.spec.groups == {"first": 5, **groups}
+
+
 class Written(nn.Module):
     """A tensor of zeros into which channels are written: its parts must not be taken for alike."""
 

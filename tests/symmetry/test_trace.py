@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -100,19 +101,39 @@ def test_known_models_report_nothing() -> None:
         assert trace(build(), example()).frozen == ()
 
 
-@pytest.mark.parametrize("reduce", [torch.softmax, torch.mean])
-def test_reductions_over_units_freeze_them(reduce: object) -> None:
-    class Reduce(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.head = nn.Linear(64, 6), nn.Linear(6, 10)
+class Reduce(nn.Module):
+    """Hidden units times something computed from all of them."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            hidden = self.first(x.flatten(1))
-            return self.head(hidden * reduce(hidden, -1).reshape(x.shape[0], -1))
+    def __init__(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first, self.head, self.reduce = nn.Linear(64, 6), nn.Linear(6, 10), reduce
 
-    traced = trace(Reduce(), example())
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x.flatten(1))
+        return self.head(hidden * self.reduce(hidden))
+
+
+def test_a_softmax_over_units_freezes_them() -> None:
+    traced = trace(Reduce(lambda hidden: torch.softmax(hidden, -1)), example())
     assert traced.spec.groups == {} and len(traced.frozen) == 1
+
+
+@pytest.mark.parametrize(
+    "reduce",
+    [
+        lambda hidden: hidden.mean(-1, keepdim=True),
+        lambda hidden: hidden.var(-1).reshape(hidden.shape[0], 1),
+        lambda hidden: hidden.norm(dim=-1, keepdim=True),
+        lambda hidden: hidden.amax(-1, True) + hidden.sum() + torch.var_mean(hidden, 1, keepdim=True)[1],
+    ],
+    ids=["mean", "var", "norm", "others"],
+)
+def test_reductions_over_units_see_no_order(reduce: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    model = Reduce(reduce)
+    traced = trace(model, example())
+    assert traced.spec.groups == {"first": 6} and traced.frozen == ()
+    check_spec(model, traced.spec, example(64), torch.Generator().manual_seed(1))
 
 
 def test_buffers_stay_fixed() -> None:
