@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -94,22 +95,20 @@ def from_bytes(info: DatasetInfo, train: tuple[Tensor, Tensor], test: tuple[Tens
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of `images / 255` per channel, from `[N, C, H, W]` of uint8.
 
-    They come from counts of the 256 values, so they are exact and depend on no order of summation. A channel that
-    is the same everywhere gets the standard deviation 1: there is nothing to divide by.
+    They come from sums of whole numbers, so they are exact and depend on no order of summation. A channel that is
+    the same everywhere gets the standard deviation 1: there is nothing to divide by.
     """
     import torch
 
-    values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in range(images.shape[1]):
         counts = torch.zeros(256, dtype=torch.int64)
         for part in images[:, channel].split(_CHUNK):
             counts += torch.bincount(part.flatten(), minlength=256)
-        share = counts / counts.sum().double()
-        mean = (share * values).sum()
-        std = (share * (values - mean).square()).sum().sqrt().item()
-        means.append(mean.item())
-        stds.append(std if int(counts.count_nonzero()) > 1 else 1.0)
+        total, squares = (sum(count * value**power for value, count in enumerate(counts.tolist())) for power in (1, 2))
+        pixels = int(counts.sum())
+        means.append(total / (255 * pixels))
+        stds.append(math.sqrt(pixels * squares - total**2) / (255 * pixels) or 1.0)
     return tuple(means), tuple(stds)
 
 

@@ -78,15 +78,15 @@ def _arrays(images: ImageFolder, split: str, report: Report) -> list[np.ndarray]
     return found
 
 
-def _read(root: Path, path: Path) -> np.ndarray:
+def _read(root: Path, file: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        with Image.open(root / file) as image:
             upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
             plain = _grey_or_rgb(upright)
     except Exception:  # decoders raise anything at all for a damaged file
-        raise refused(root, f"images that can be read would be right, {path.relative_to(root)} cannot") from None
+        raise refused(root, f"images that can be read would be right, {file} cannot") from None
     if max(plain.size) > MAX_SIDE:
         plain = plain.resize(RESIZED[::-1], Image.Resampling.BILINEAR)
     return np.array(plain)

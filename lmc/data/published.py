@@ -122,8 +122,6 @@ def _provide(name: str, loader: Any, root: Path, report: Report) -> None:
             name,
             f"it is not in {root} and cannot be downloaded ({error}); connect, or put the files into {base} yourself",
         ) from None
-    except (gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise InputError("data_dir", root, f"its archive of {name} is damaged ({error}); delete it") from None
     except OSError as error:
         kind = "on a disk with free space" if error.errno in FULL else "that can be written"
         raise InputError("data_dir", root, f"a folder {kind} would be right ({error.strerror or error})") from None
@@ -172,21 +170,29 @@ def _sources(loader: Any, archive: str) -> tuple[list[str], str]:
 
 
 def _unpack(path: Path, base: Path, files: tuple[str, ...], report: Report) -> None:
-    """Unpack or copy `files` from the archive `path` into `base`; each appears whole or not at all."""
+    """Unpack or copy `files` from `path` into `base`; each appears whole or not at all."""
     report(1.0, f"unpacking {path.name}")
-    if path.name.endswith(".tar.gz"):
-        with tarfile.open(path) as archive:
-            for file in files:
-                try:
-                    member = archive.extractfile(f"{base.name}/{file}")
-                except KeyError:
-                    member = None
-                if member is None:
-                    raise tarfile.ReadError(f"{base.name}/{file} is missing in {path.name}")
-                _copy(cast(BinaryIO, member), base / file)
-    elif path != base / files[0]:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
-            _copy(cast(BinaryIO, source), base / files[0])
+    try:
+        if path.name.endswith(".tar.gz"):
+            _unpack_members(path, base, files)
+        elif path != base / files[0]:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
+                _copy(cast(BinaryIO, source), base / files[0])
+    except (gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError("data_dir", path, f"it is damaged or no such archive ({error}); delete it") from None
+
+
+def _unpack_members(path: Path, base: Path, files: tuple[str, ...]) -> None:
+    """Only the files that are known: nothing else in the archive can come to lie anywhere."""
+    with tarfile.open(path, "r:gz") as archive:
+        for file in files:
+            try:
+                member = archive.extractfile(f"{base.name}/{file}")
+            except KeyError:
+                member = None
+            if member is None:
+                raise tarfile.ReadError(f"it has no {base.name}/{file}")
+            _copy(cast(BinaryIO, member), base / file)
 
 
 def _copy(source: BinaryIO, target: Path) -> None:
