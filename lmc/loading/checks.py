@@ -31,7 +31,9 @@ def unwrapped(content: object) -> Mapping[Any, Any]:
             if inner is not None:
                 content = inner
     if not isinstance(content, Mapping):
-        raise Refused(f"it holds a {type(content).__name__}; a state dict would be right: model.state_dict()")
+        raise Refused(
+            f"it holds an object of type {type(content).__name__}; a state dict would be right: model.state_dict()"
+        )
     return content
 
 
@@ -61,9 +63,9 @@ def checked_state(entries: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        shown = name if isinstance(name, str) else f"a {type(name).__name__}"
+        shown = repr(name[:60]) if isinstance(name, str) else f"by a value of type {type(name).__name__}"
         raise Refused(
-            f"one of its tensors is named {shown[:60]!r}; "
+            f"one of its tensors is named {shown}; "
             f"names like layers.0.weight would be right, of at most {_MAX_NAME} letters, digits, _, - and dots"
         )
 

@@ -70,7 +70,7 @@ class Fit:
 @lru_cache(maxsize=64)
 def expected_shapes(arch: str, input_shape: tuple[int, ...], classes: int, width: int, depth: int, norm: str) -> Shapes:
     """Name → shape of an architecture's state dict, without making its numbers."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.device("meta"):
         model = get_model(arch, input_shape=input_shape, classes=classes, width=width, depth=depth, norm=norm)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 

@@ -88,7 +88,8 @@ class _Machine:
     def _pop(self, start: int) -> list[tuple[int, Any]]:
         if not 0 <= start <= len(self.stack):
             raise Refused("it is a damaged pickle")
-        self.stack, popped = self.stack[:start], self.stack[start:]
+        popped = self.stack[start:]
+        del self.stack[start:]
         return popped
 
     def _close(self, name: str, popped: list[tuple[int, Any]]) -> None:

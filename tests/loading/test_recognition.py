@@ -229,3 +229,15 @@ def test_unknown_activation():
 
 def test_only_loaded_architectures_are_not_offered():
     assert not {"vgg_pool5", "vgg_classifier"} & set(list_models())
+
+
+def test_recognising_draws_no_random_numbers():
+    """Another thread may be initialising a network from the global generator meanwhile."""
+    from lmc.loading.layout import expected_shapes
+
+    before = torch.random.get_rng_state()
+    for arch in _ARCHITECTURES:
+        expected_shapes.__wrapped__(
+            arch, IMAGES, 10, 8, _ARCHITECTURES[arch].default_depth, _ARCHITECTURES[arch].norms[0]
+        )
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -224,3 +224,24 @@ def test_defaults_are_among_the_choices():
         assert entry.widths[0] <= entry.default_width <= entry.widths[1]
         assert entry.default_width % entry.width_step == entry.widths[0] % entry.width_step == 0
         assert build(name, quick_shape(name), width=entry.widths[0]) is not None
+
+
+@pytest.mark.parametrize(("name", "groups"), [("vgg_pool5", 8), ("vgg_classifier", 10)])
+def test_architectures_that_are_only_loaded(name, groups):
+    """They are not offered, are built by name, and every hidden layer may be permuted."""
+    from lmc.symmetry import check_spec, trace
+
+    assert name not in list_models()
+    model = build(name, (3, 64, 64), width=2, depth=11)
+    traced = trace(model, torch.zeros(2, 3, 64, 64))
+    assert len(traced.spec.groups) == groups
+    assert not traced.frozen
+    check_spec(model, traced.spec, torch.randn(8, 3, 64, 64), torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=f"{name} needs images of at least 32x32 pixels"):
+        build(name, (1, 28, 28))
+
+
+def test_torchvision_parameter_count():
+    """VGG-16 for ImageNet: 138,357,544 parameters."""
+    with torch.device("meta"):
+        assert count(build("vgg_classifier", (3, 224, 224), 1000, width=64, norm="none")) == 138_357_544
