@@ -11,10 +11,11 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lmc.data import dataset_info, list_datasets
-from lmc.errors import InputError, Stopped, StoreError
+from lmc.data import list_data, list_datasets
+from lmc.errors import CheckFailed, InputError, Stopped, StoreError
 from lmc.experiments import EXPERIMENTS, RECIPES, get_architecture, list_models, run
 from lmc.experiments.base import Experiment
+from lmc.experiments.files import with_files
 from lmc.experiments.spelling import option_fields, parse, takes_many
 from lmc.progress import Lines, ProgressFile
 from lmc.result import Result
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             file = stack.enter_context(_progress(options.pop("progress_file", None)))
             if what == "data":
-                return _list_data()
+                return _list_data(options["data_dir"])
             if what == "runs":
                 return _list_runs(Store(options["store"]))
             return _run(what, options, file)
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _refused(error.for_command_line(), file)
         except StoreError as error:
             return _refused(f"--store: {error}", file)
+        except CheckFailed as error:
+            return _refused(str(error), file, status=1)
         except (KeyboardInterrupt, Stopped):
             print("interrupted; networks that were finished are kept", file=sys.stderr)
             if file:
@@ -53,12 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(what: str, options: dict[str, Any], file: ProgressFile | None) -> int:
-    as_json, store, device = (options.pop(name) for name in ("json", "store", "device"))
+    as_json, folder, device, data_dir = (options.pop(name) for name in ("json", "store", "device", "data_dir"))
     words = {name: [value] if isinstance(value, str) else value for name, value in options.items() if value is not None}
-    config = parse(EXPERIMENTS[what], words)
+    store = Store(folder)
     lines = Lines()
+    report = file or lines
     try:
-        result = run(config, store=store, device=device, report=file or lines)
+        config = parse(EXPERIMENTS[what], with_files(words, store, data_dir, report))
+        result = run(config, store=store, device=device, data_dir=data_dir, report=report)
     finally:
         lines.close()
     if file:
@@ -67,11 +72,11 @@ def _run(what: str, options: dict[str, Any], file: ProgressFile | None) -> int:
     return 0
 
 
-def _refused(sentence: str, file: ProgressFile | None) -> int:
+def _refused(sentence: str, file: ProgressFile | None, status: int = 2) -> int:
     print(f"lmc: {sentence}", file=sys.stderr)
     if file:
         file.end("failed", sentence)
-    return 2
+    return status
 
 
 @contextlib.contextmanager
@@ -97,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         for spec in option_fields(cls):
             _add_option(one, spec)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
+        _add_data_dir(one)
         one.add_argument("--json", action="store_true", help="print the result as one JSON object")
         one.add_argument(
             "--progress-file",
@@ -104,9 +110,18 @@ def _parser() -> argparse.ArgumentParser:
             help="keep progress.json in this folder; a file `stop` there stops the run",
         )
         _add_store(one)
-    commands.add_parser("data", help="list the data sets and which are on disk", allow_abbrev=False)
+    _add_data_dir(commands.add_parser("data", help="list the data sets and which are on disk", allow_abbrev=False))
     _add_store(commands.add_parser("runs", help="list what the store holds", allow_abbrev=False))
     return parser
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where data sets lie (default: $LMC_DATA or a folder of your data folder); with --dataset folder, the "
+        "folder that holds train/CLASS/* and test/CLASS/*",
+    )
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -144,10 +159,11 @@ def _first_line(cls: type[Experiment]) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
 
 
-def _list_data() -> int:
-    for name in list_datasets():
-        info = dataset_info(name)
-        print(f"{name}: {info.title}, {info.train_images} training and {info.test_images} test images, on disk")
+def _list_data(data_dir: str | None) -> int:
+    for row in list_data(data_dir):
+        images = f"{row.train_images:,} training and {row.test_images:,} test images" if row.train_images else ""
+        there = "on disk" if row.on_disk else "not on disk, downloaded when it is used"
+        print(", ".join(filter(None, (f"{row.name}: {row.title}", images, f"{there} ({row.where})"))))
     return 0
 
 
@@ -155,8 +171,8 @@ def _list_runs(store: Store) -> int:
     print(f"store: {store.root}")
     for result in store.results():
         config = result.config
-        seeds = " ".join(map(str, config["seeds"]))
-        what = f"{config['dataset']}  {config['arch']}  width {config['width']}  seeds {seeds}"
+        networks = " ".join(map(str, config["labels"] or config["seeds"]))
+        what = f"{config['dataset']}  {config['arch']}  width {config['width']}  networks {networks}"
         print(f"{result.id}  {result.experiment}  {what}")
     return 0
 

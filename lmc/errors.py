@@ -36,3 +36,7 @@ def _quoted(value: object) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+class CheckFailed(Exception):
+    """A permutation changed what a network computes: its symmetries were traced wrongly, so nothing may be shown."""

@@ -37,13 +37,11 @@ def interpolate(a: Mapping[str, Tensor], b: Mapping[str, Tensor], lams: Sequence
     return out
 
 
-def segment(
-    model: nn.Module, a: Mapping[str, Tensor], b: Mapping[str, Tensor], lams: Sequence[float]
-) -> Iterator[State]:
-    """`interpolate` in chunks of λ: all at once for a small network, few at a time for a large one."""
+def chunks(model: nn.Module, lams: Sequence[float]) -> Iterator[Sequence[float]]:
+    """The grid in parts to go through at once: all of it for a small network, few points of a large one."""
     step = len(lams) if is_small(model) else LARGE_POINTS
     for start in range(0, len(lams), step):
-        yield interpolate(a, b, lams[start : start + step])
+        yield lams[start : start + step]
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,25 @@ class Result:
             "tables": self.records(),
             "seconds": self.seconds,
         }
+
+
+def relabelled(result: Result, labels: Sequence[str]) -> Result:
+    """The same result with other names for its loaded networks; the names of files are no part of its id."""
+    old = result.config["labels"]
+    if list(labels) == old:
+        return result
+    new_pair = {f"{a}-{b}": f"{labels[i]}-{labels[j]}" for i, a in enumerate(old) for j, b in enumerate(old)}
+
+    def renamed(name: str) -> str:
+        pair, *rest = name.split("|")
+        return "|".join((new_pair.get(pair, pair), *rest))
+
+    tables = {
+        name: {**table, "pair": [new_pair[pair] for pair in table["pair"]]} if "pair" in table else table
+        for name, table in result.tables.items()
+    }
+    arrays = {renamed(name): array for name, array in result.arrays.items()}
+    return replace(result, config={**result.config, "labels": list(labels)}, tables=tables, arrays=arrays)
 
 
 def rows(table: Table) -> list[dict[str, Any]]:

@@ -130,8 +130,8 @@ class Store:
             for epoch, state in checkpoints.items():
                 path = folder / _checkpoint_name(epoch)
                 if not path.exists():
-                    arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
-                    written = {"network": id, "epoch": str(epoch), "digest": _digest(arrays)}
+                    arrays = {name: np.asarray(value, order="C") for name, value in state.items()}
+                    written = {"network": id, "epoch": str(epoch), "digest": digest(arrays)}
                     _write(path, save(arrays, metadata=written))
             if not (folder / "network.json").exists():
                 _write(folder / "network.json", json.dumps(dict(about)).encode())
@@ -166,6 +166,24 @@ class Store:
                     pass
                 self._set_aside(folder / "network.json")
         return None
+
+    def networks(self) -> Iterator[dict[str, Any]]:
+        """What `load_about` says of every network, newest first; shipped ones come last."""
+        for layer in self._layers:
+            folders = [p for p in (layer / "networks").glob("*") if _ID.fullmatch(p.name)]
+            for folder in sorted(folders, key=lambda p: (p.stat().st_mtime, p.name), reverse=True):
+                about = self.load_about(folder.name)
+                if about is not None:
+                    yield about
+
+    def delete_network(self, id: str) -> None:
+        """Remove the network from this store; results that were made with it stay. Shipped ones cannot be removed."""
+        with self.lock("network", id):
+            shutil.rmtree(self.root / "networks" / _checked(id), ignore_errors=True)
+
+    def is_shipped(self, id: str) -> bool:
+        """Whether the network came with the project, and this store has no copy of its own."""
+        return not (self.root / "networks" / _checked(id)).is_dir()
 
     def run_folder(self, id: str) -> Path:
         """Where the progress of a run is kept."""
@@ -230,12 +248,13 @@ def _checkpoint_name(epoch: int) -> str:
     return f"epoch-{epoch:05d}.safetensors"
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """64 hex digits of the SHA-256 of names, dtypes, shapes and values."""
+    found = hashlib.sha256()
     for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+        found.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
+        found.update(arrays[name].tobytes())
+    return found.hexdigest()
 
 
 def _result_digest(content: str, packed: bytes) -> str:
@@ -257,7 +276,7 @@ def _read_result(folder: Path, id: str) -> Result:
 def _read_checkpoint(path: Path, id: str, epoch: int) -> dict[str, np.ndarray]:
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        if (file.metadata() or {}) != {"network": id, "epoch": str(epoch), "digest": _digest(arrays)}:
+        if (file.metadata() or {}) != {"network": id, "epoch": str(epoch), "digest": digest(arrays)}:
             raise ValueError("the digest does not fit the tensors, or it is another network")
     return arrays
 

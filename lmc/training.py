@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc.data import Dataset
+from lmc.data.augment import augment
 from lmc.interpolation import evaluate
 from lmc.seeds import generator, seed_for
 from lmc.stacking import (
@@ -47,6 +48,8 @@ class Schedule(Protocol):
     def momentum(self) -> float: ...
     @property
     def weight_decay(self) -> float: ...
+    @property
+    def augment(self) -> str: ...
     def learning_rate(self, step: int, steps_per_epoch: int) -> float: ...
 
 
@@ -154,18 +157,21 @@ class _Stack:
         self.buffers = {name: states[name] for name in buffer_names(model)}
         self.parameters = _Parameters({name: states[name] for name, _ in model.named_parameters()})
         self.optimizer = _optimizer(self.parameters.tensors, schedule)
-        self.device = dataset.train_x.device
+        self.device, self.black = dataset.train_x.device, dataset.black()
         model.train()
         self.step = step or training_step(model, (*self._values(), *self._batch(self._order(1), 0)))
 
     def run_epoch(self, epoch: int) -> Tensor:
         """One pass over the training set; mean loss of its batches, `[stack]`."""
         order = self._order(epoch)
+        draws = [generator("augment", seed, epoch) for seed in self.order_seeds]
         total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.device)
         values = self._values()
         self.model.train()
         for i in range(self.steps):
-            gradients, losses = self.step(*values, *self._batch(order, i))
+            x, y = self._batch(order, i)
+            x = augment(x, self.schedule.augment, draws, self.black)
+            gradients, losses = self.step(*values, x, y)
             self.parameters.set_gradients(gradients)
             rate = self.schedule.learning_rate((epoch - 1) * self.steps + i, self.steps)
             self.optimizer.param_groups[0]["lr"] = rate

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from lmc import interpolation, stacking
-from lmc.interpolation import evaluate, grid, interpolate, predict, segment
+from lmc.interpolation import chunks, evaluate, grid, interpolate, predict
 from lmc.training import initial_state
 from models import get_model
 
@@ -70,13 +70,13 @@ def test_chunks_change_nothing(digits, monkeypatch):
     assert torch.allclose(predict(build(8).double(), states, data.test_x)[2, 5], expected)
 
 
-def test_a_segment_comes_whole_for_a_small_network_and_point_by_point_for_a_large_one():
+def test_a_grid_is_gone_through_at_once_by_a_small_network_and_point_by_point_by_a_large_one():
     for width, sizes in ((8, [9]), (512, [1] * 9)):
         a, b = ends(width, torch.float32)
-        chunks = list(segment(build(width), a, b, grid(9)))
-        assert [len(chunk["head.bias"]) for chunk in chunks] == sizes
-        whole = interpolate(a, b, grid(9))
-        assert all(torch.equal(torch.cat([chunk[name] for chunk in chunks]), whole[name]) for name in whole)
+        parts = list(chunks(build(width), grid(9)))
+        assert [len(part) for part in parts] == sizes and [lam for part in parts for lam in part] == grid(9)
+        states, whole = [interpolate(a, b, part) for part in parts], interpolate(a, b, grid(9))
+        assert all(torch.equal(torch.cat([state[name] for state in states]), whole[name]) for name in whole)
 
 
 def test_probabilities_sum_to_one(digits):

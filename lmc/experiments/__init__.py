@@ -7,16 +7,19 @@ from pathlib import Path
 
 from lmc.data import DatasetInfo, dataset_info, list_datasets
 from lmc.errors import InputError
-from lmc.experiments.base import DTYPES, METHODS, Experiment, Network
-from lmc.experiments.pair import Pair, array_name
+from lmc.experiments.base import CORRECTIONS, DTYPES, METHODS, Experiment
+from lmc.experiments.comparison import array_name
+from lmc.experiments.networks import Loaded, Network
+from lmc.experiments.pair import Pair
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
 from lmc.experiments.work import Report, Work, check_device, check_size, quiet, resolve_device
 from lmc.memory import keep_freed_memory
-from lmc.result import Result
+from lmc.result import Result, relabelled
 from lmc.store import Store, with_seconds
 from models import Architecture, get_architecture, list_models
 
 __all__ = [
+    "CORRECTIONS",
     "DTYPES",
     "EXPERIMENTS",
     "METHODS",
@@ -25,6 +28,7 @@ __all__ = [
     "DatasetInfo",
     "Experiment",
     "InputError",
+    "Loaded",
     "Network",
     "Pair",
     "Recipe",
@@ -41,13 +45,19 @@ EXPERIMENTS: dict[str, type[Pair]] = {"pair": Pair}
 
 
 def run(
-    config: Pair, *, store: Store | str | Path | None = None, device: str = "auto", report: Report = quiet
+    config: Pair,
+    *,
+    store: Store | str | Path | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    report: Report = quiet,
 ) -> Result:
     """Run an experiment, or find its result in the store.
 
-    `report(share, text)` hears of progress and may raise `lmc.Stopped`; networks finished by then stay in the store.
-    `result.seconds` is the time of this call. Raises InputError for a network that is too large or a device that
-    is not there, StoreError for a store that cannot be used.
+    `data_dir` is where data sets lie (default: `lmc.data.default_data_dir()`). `report(share, text)` hears of progress
+    and may raise `lmc.Stopped`; networks finished by then stay in the store. `result.seconds` is the time of this
+    call. Raises InputError for a network that is too large, a device that is not there or data that cannot be had,
+    StoreError for a store that cannot be used, CheckFailed if a permutation changed a function.
     """
     start = time.perf_counter()
     check_device(device)
@@ -55,15 +65,18 @@ def run(
     result = store.load_result(config.id)
     if result is None:
         with store.lock("run", config.id):
-            result = store.load_result(config.id) or _fresh(config, store, device, report)
-    return with_seconds(result, time.perf_counter() - start)
+            result = store.load_result(config.id)
+            if result is None:
+                place = None if data_dir is None else Path(data_dir)
+                result = _fresh(config, store, Work(store, resolve_device(device), place, report))
+    return with_seconds(relabelled(result, config.labels), time.perf_counter() - start)
 
 
-def _fresh(config: Pair, store: Store, device: str, report: Report) -> Result:
+def _fresh(config: Pair, store: Store, work: Work) -> Result:
     start = time.perf_counter()
     keep_freed_memory()
     check_size(config.networks()[0])
-    result = config.run(Work(store=store, device=resolve_device(device), report=report))
+    result = config.run(work)
     result = with_seconds(result, time.perf_counter() - start)
     store.save_result(result)
     return result

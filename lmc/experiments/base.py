@@ -2,70 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import random
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
-from lmc.data import dataset_info, list_datasets
+from lmc.data import DatasetInfo, dataset_info, list_datasets
 from lmc.errors import InputError
-from lmc.experiments.options import check_choice, check_number, option
+from lmc.experiments.networks import Loaded, Network, content_id
+from lmc.experiments.options import check_choice, check_name, check_number, option
 from lmc.experiments.recipe import Recipe, make_recipe
 from lmc.seeds import seed_for
-from models import get_architecture, list_models
+from models import Architecture, get_architecture, list_models
 
 METHODS = ("none", "random", "weight", "activation")
+CORRECTIONS = ("reset", "repair")
 DTYPES = ("float32", "float64")
 MAX_SEED = 2**31 - 1
-
-
-def content_id(kind: str, revision: int, content: dict[str, Any]) -> str:
-    """16 hex digits of the SHA-256 of what determines a result."""
-    text = json.dumps([kind, revision, content], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """One network to train: the unit that is stored and shared between experiments."""
-
-    revision: ClassVar[int] = 1
-
-    dataset: str
-    arch: str
-    width: int
-    depth: int
-    norm: str
-    activation: str
-    dtype: str
-    seed: int
-    order_seed: int
-    recipe: Recipe
-
-    @property
-    def id(self) -> str:
-        return content_id("network", self.revision, self.to_json())
-
-    @property
-    def label(self) -> str:
-        """The seed, or `seed/order` where they differ."""
-        return str(self.seed) if self.seed == self.order_seed else f"{self.seed}/{self.order_seed}"
-
-    @property
-    def family(self) -> tuple[Any, ...]:
-        """All but the seeds: networks of one family can be trained in one stack."""
-        return (self.dataset, self.arch, self.width, self.depth, self.norm, self.activation, self.dtype, self.recipe)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "recipe": self.recipe.to_json()}
+ID = re.compile(r"[0-9a-f]{16}")
+SHAPE = ("dataset", "arch", "width", "depth", "norm", "activation", "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What every experiment shares: the networks and the matching. Validates itself; raises InputError."""
+    """What every experiment shares: the networks and the matching. Validates itself; raises InputError.
+
+    Width, depth and norm that are not given are the architecture's own. With `load`, ids of networks from files,
+    nothing is trained: seeds and recipe do not matter and are set to their defaults.
+    """
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -73,14 +39,16 @@ class Experiment:
 
     dataset: str = option("digits", "data set; `python -m lmc data` lists them")
     arch: str = option("mlp", "architecture")
-    width: int = option(32, "units in each hidden layer")
-    depth: int = option(3, "number of hidden layers")
-    norm: str = option("none", "normalisation after each hidden layer")
-    activation: str = option("relu", "activation function")
+    width: int = option(None, "units in each hidden layer; of vgg, resnet and cnn: channels of the first")
+    depth: int = option(None, "number of hidden layers; of vgg and resnet the number in the name, such as 16 or 20")
+    norm: str = option(None, "normalisation after each hidden layer")
+    activation: str = option(None, "activation function")
     seeds: tuple[int, ...] = option((0, 1), "initialisation seeds", low=0, high=MAX_SEED)
     order_seeds: tuple[int, ...] = option(
         (), "data-order seeds, one a network (default: the seeds)", low=0, high=MAX_SEED
     )
+    load: tuple[str, ...] = option((), "networks from files instead of seeds: files, or ids of networks in the store")
+    labels: tuple[str, ...] = option((), "names of the loaded networks (default: the files')")
     recipe: Recipe = option("default", "named training recipe")
     method: tuple[str, ...] = option(
         ("none", "weight", "activation"), "matching methods; none is always in the result", choices=METHODS
@@ -92,18 +60,35 @@ class Experiment:
     )
     points: int = option(25, "points on the segment, both ends included", low=2, high=1001)
     groups: int = option(15, "at most this many groups of networks, by a seeded draw beyond that", low=1, high=1000)
+    correction: str = option(
+        "reset",
+        "of the networks on a path: reset (BatchNorm statistics measured anew) or repair (also every unit's mean and "
+        "deviation set between those of the ends; the path is no longer the straight line)",
+        choices=CORRECTIONS,
+    )
+    eval_images: int = option(
+        10_000, "measure on at most so many images a split, a seeded draw with equal classes", low=10, high=10_000_000
+    )
+    reset_images: int = option(
+        2_000, "training images that statistics of BatchNorm and REPAIR are taken on", low=2, high=1_000_000
+    )
     dtype: str = option("float32", "numbers of networks and matching: float32 or float64", choices=DTYPES)
 
     def __post_init__(self) -> None:
-        self._check_networks()
-        self._check_seeds()
+        info = self._check_shape()
+        if self.load:
+            self._check_load()
+        else:
+            self._check_seeds()
+        self._check_recipe(info)
         methods = (self.method,) if isinstance(self.method, str) else tuple(self.method)
         for method in methods:
             check_choice("method", method, METHODS)
         self._set("method", tuple(m for m in METHODS if m == "none" or m in methods))
         check_choice("activation_kernel", self.activation_kernel, ("pearson", "dot"))
         check_choice("dtype", self.dtype, DTYPES)
-        for name in ("restarts", "match_seed", "points", "groups"):
+        check_choice("correction", self.correction, CORRECTIONS)
+        for name in ("restarts", "match_seed", "points", "groups", "eval_images", "reset_images"):
             self._check_whole(name)
 
     def _set(self, name: str, value: object) -> None:
@@ -113,15 +98,40 @@ class Experiment:
         metadata = {"low": limits[0], "high": limits[1]} if limits else self.__dataclass_fields__[name].metadata
         self._set(name, check_number(name, getattr(self, name), metadata, whole=True))
 
-    def _check_networks(self) -> None:
-        check_choice("dataset", self.dataset, list_datasets())
-        check_choice("arch", self.arch, list_models())
-        architecture = get_architecture(self.arch)
-        self._check_whole("width", architecture.widths)
-        self._check_whole("depth", architecture.depths)
+    def _check_shape(self) -> DatasetInfo:
+        """Data set and architecture, and whether they go together."""
+        if self.dataset == "folder":
+            raise InputError(
+                "dataset", "folder", "name the folder that holds train/CLASS/* and test/CLASS/*: --data-dir"
+            )
+        try:
+            info = dataset_info(self.dataset)
+        except (ValueError, TypeError):
+            raise InputError("dataset", self.dataset, f"choose one of: {', '.join(list_datasets())}") from None
+        if not self.load:  # some can be loaded only
+            check_choice("arch", self.arch, list_models())
+        architecture = _architecture(self.arch)
+        if refused := architecture.refusal(info.input_shape):
+            raise InputError("arch", self.arch, refused)
+        for name in ("width", "depth", "norm", "activation"):
+            if getattr(self, name) is None:
+                self._set(name, getattr(architecture, f"default_{name}"))
+        self._check_units(architecture)
         check_choice("norm", self.norm, architecture.norms)
         check_choice("activation", self.activation, architecture.activations)
-        recipe: object = self.recipe
+        return info
+
+    def _check_units(self, architecture: Architecture) -> None:
+        self._check_whole("width", architecture.widths)
+        if self.width % architecture.width_step:
+            raise InputError("width", self.width, f"{self.arch} needs a multiple of {architecture.width_step}")
+        self._check_whole("depth", architecture.depths)
+        if self.depth not in architecture.depth_choices:
+            depths = ", ".join(map(str, architecture.depth_choices))
+            raise InputError("depth", self.depth, f"{self.arch} has depth {depths}")
+
+    def _check_recipe(self, info: DatasetInfo) -> None:
+        recipe: object = "default" if self.load else self.recipe
         if isinstance(recipe, str):
             self._set("recipe", make_recipe(recipe))
         elif isinstance(recipe, dict):
@@ -129,11 +139,37 @@ class Experiment:
             self._set("recipe", make_recipe(**named))
         elif not isinstance(recipe, Recipe):
             raise InputError("recipe", recipe, "the name of a recipe or a Recipe would be right")
-        images = dataset_info(self.dataset).train_images
-        if self.recipe.batch_size > images:
-            raise InputError(
-                "batch_size", self.recipe.batch_size, f"at most the {images} training images of {self.dataset}"
-            )
+        if self.load:
+            return
+        if self.recipe.batch_size > info.train_images:
+            right = f"at most the {info.train_images} training images of {self.dataset}"
+            raise InputError("batch_size", self.recipe.batch_size, right)
+        if self.recipe.augment != "none" and self.recipe.augment not in info.augmentable:
+            kinds = ", ".join(("none", *info.augmentable))
+            right = f"it would change what a picture of {self.dataset} shows; choose one of: {kinds}"
+            raise InputError("augment", self.recipe.augment, right)
+
+    def _check_load(self) -> None:
+        for name in ("load", "labels"):
+            values = getattr(self, name)
+            if not isinstance(values, Iterable) or isinstance(values, str):
+                raise InputError(name, values, "a list would be right")
+            self._set(name, tuple(str(value) for value in values))
+        for id in self.load:
+            if not ID.fullmatch(id):
+                raise InputError("load", id, "the id of a network in the store would be right: 16 hexadecimal digits")
+        if len(self.load) < self.group_size:
+            raise InputError("load", self.load, f"{self.name} needs at least {self.group_size} networks")
+        if len(set(self.load)) < len(self.load):
+            raise InputError("load", self.load, "two of these networks are the same; use different ones")
+        labels = self.labels or self.load
+        if len(labels) != len(self.load):
+            raise InputError("labels", self.labels, f"give one for each of the {len(self.load)} networks")
+        for label in labels:
+            check_name("labels", label)
+        self._set("labels", distinct(labels))
+        self._set("seeds", ())
+        self._set("order_seeds", ())
 
     def _check_seeds(self) -> None:
         for name in ("seeds", "order_seeds"):
@@ -142,6 +178,8 @@ class Experiment:
                 raise InputError(name, values, "a list of whole numbers would be right")
             limits = self.__dataclass_fields__[name].metadata
             self._set(name, tuple(check_number(name, v, limits, whole=True) for v in values))
+        self._set("load", ())
+        self._set("labels", ())
         if len(self.seeds) < self.group_size:
             raise InputError("seeds", self.seeds, f"{self.name} needs at least {self.group_size} networks")
         if self.order_seeds and len(self.order_seeds) != len(self.seeds):
@@ -159,7 +197,9 @@ class Experiment:
 
     @property
     def id(self) -> str:
-        return content_id(self.name, self.revision, self.to_json())
+        content = self.to_json()
+        del content["labels"]  # the names of files change no number
+        return content_id(self.name, self.revision, content)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `from_json` makes an equal value; the recipe is spelled out."""
@@ -176,18 +216,38 @@ class Experiment:
                 raise InputError(key, content[key], f"the fields of {cls.name} are {', '.join(sorted(names))}")
         return cls(**content)
 
-    def networks(self) -> tuple[Network, ...]:
-        """The networks, in the order of the seeds."""
-        shared = {
-            n: getattr(self, n) for n in ("dataset", "arch", "width", "depth", "norm", "activation", "dtype", "recipe")
-        }
-        return tuple(Network(seed=seed, order_seed=order, **shared) for seed, order in self._named())
+    def networks(self) -> tuple[Network | Loaded, ...]:
+        """The networks, in the order of the seeds or files."""
+        shape = {name: getattr(self, name) for name in SHAPE}
+        if self.load:
+            return tuple(Loaded(id=id, label=label, **shape) for id, label in zip(self.load, self.labels, strict=True))
+        named = self._named()
+        return tuple(Network(seed=seed, order_seed=order, recipe=self.recipe, **shape) for seed, order in named)
 
     def members(self) -> list[tuple[int, ...]]:
         """The groups, as places in `networks()`: all that can be drawn, or a seeded draw of `groups` of them."""
-        every = list(itertools.combinations(range(len(self.seeds)), self.group_size))
+        every = list(itertools.combinations(range(len(self.load or self.seeds)), self.group_size))
         if len(every) <= self.groups:
             return every
-        seed = seed_for("groups", *itertools.chain(*self._named()))
-        chosen = random.Random(seed).sample(range(len(every)), self.groups)
+        names: Iterable[int | str] = self.load or itertools.chain.from_iterable(self._named())
+        chosen = random.Random(seed_for("groups", *names)).sample(range(len(every)), self.groups)
         return [every[i] for i in sorted(chosen)]
+
+
+def _architecture(name: str) -> Architecture:
+    try:
+        return get_architecture(name)
+    except (ValueError, TypeError):
+        raise InputError("arch", name, f"choose one of: {', '.join(list_models())}") from None
+
+
+def distinct(labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels, with (2), (3), … behind those that occur again."""
+    found: list[str] = []
+    for label in labels:
+        name, count = label, 1
+        while name in found:
+            count += 1
+            name = f"{label} ({count})"
+        found.append(name)
+    return tuple(found)

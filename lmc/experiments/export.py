@@ -6,13 +6,15 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmc.errors import StoreError
-from lmc.experiments.base import Network
-from lmc.experiments.pair import Pair, array_name
+from lmc.experiments.comparison import array_name
+from lmc.experiments.networks import Loaded, Network
+from lmc.experiments.pair import Pair
 from lmc.result import Result
 from lmc.store import Store
 
@@ -37,17 +39,17 @@ def pair_networks(config: Pair, result: Result, store: Store, members: tuple[int
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(
-            "config.json", json.dumps({"A": a.to_json(), "B": b.to_json(), "pair": config.to_json()}, indent=2)
+            "config.json", json.dumps({"A": asdict(a), "B": asdict(b), "pair": config.to_json()}, indent=2)
         )
         for name, state in states.items():
             archive.writestr(f"{name}.safetensors", save({k: v.contiguous() for k, v in state.items()}))
     return out.getvalue()
 
 
-def _state(store: Store, network: Network) -> Mapping[str, Tensor]:
+def _state(store: Store, network: Network | Loaded) -> Mapping[str, Tensor]:
     import torch
 
-    arrays = store.load_checkpoint(network.id, network.recipe.epochs)
+    arrays = store.load_checkpoint(network.id, network.last_epoch)
     if arrays is None:
         raise StoreError(f"network {network.label} is no longer in the store {store.root}; run the experiment again")
     return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}

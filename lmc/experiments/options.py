@@ -31,6 +31,13 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     return value
 
 
+def check_name(name: str, value: str) -> str:
+    """`value` if it can stand in tables and addresses: 1 to 80 printable characters, no `|`."""
+    if not 0 < len(value) <= 80 or not value.isprintable() or "|" in value:
+        raise InputError(name, value, "1 to 80 printable characters without | would be right")
+    return value
+
+
 def check_number(name: str, value: object, limits: Mapping[str, Any], *, whole: bool) -> int | float:
     """`value` as a number between `limits["low"]` and `limits["high"]`, else an InputError that says them."""
     low, high = limits["low"], limits["high"]

@@ -44,13 +44,17 @@ class Pair(Experiment):
         for done, (i, j) in enumerate(pairs):
             share = (1 - before) / len(pairs)
             report = part(work.report, before + share * done, before + share * (done + 1))
-            ends = [states[networks[k].id] for k in (i, j)]
-            bench.compare((networks[i].label, networks[j].label), *ends, report)
+            a, b = (networks[k] for k in (i, j))
+            bench.compare((a.label, b.label), states[a.id], states[b.id], report)
         return Result(
             experiment=self.name,
             id=self.id,
             config=self.to_json(),
-            metrics={**_means(bench.barriers), "check.max_logit_difference": bench.largest_difference},
+            metrics={
+                **_means(bench.barriers),
+                **_objectives(bench.objectives),
+                "check.max_logit_difference": bench.largest_difference,
+            },
             tables={name: columns(getattr(bench, name), names) for name, names in TABLES.items()},
             arrays=bench.arrays,
             networks=[networks[k].id for k in used],
@@ -66,3 +70,8 @@ def _means(barriers: list[dict[str, Any]]) -> dict[str, float]:
         for quantity in ("error_barrier", "loss_barrier"):
             grouped.setdefault(f"{quantity}.{row['method']}.direct.{row['split']}", []).append(row[quantity])
     return {key: float(np.mean(values)) for key, values in grouped.items()}
+
+
+def _objectives(found: dict[str, list[float]]) -> dict[str, float]:
+    """Mean of ⟨θ_A, π(θ_B)⟩ over the pairs, keyed `objective.<method>.direct`."""
+    return {f"objective.{method}.direct": float(np.mean(values)) for method, values in found.items()}

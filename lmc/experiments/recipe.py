@@ -27,6 +27,11 @@ class Recipe:
     )
     milestones: tuple[int, ...] = option((), "epochs at which step decay divides the rate by 10", low=1, high=10_000)
     warmup: int = option(0, "epochs of linear warm-up", low=0, high=10_000)
+    augment: str = option(
+        "none",
+        "random changes of the images: none, flip (left and right), crop (moved by up to 4 pixels) or flip_crop",
+        choices=("none", "flip", "crop", "flip_crop"),
+    )
 
     def __post_init__(self) -> None:
         for spec in fields(self):
@@ -65,7 +70,19 @@ class Recipe:
         return self.lr * 0.1 ** sum(step >= m * steps_per_epoch for m in self.milestones)
 
 
-RECIPES: dict[str, Recipe] = {"default": Recipe()}
+_SGD = Recipe(epochs=160, batch_size=128, optimizer="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4)
+
+RECIPES: dict[str, Recipe] = {
+    "default": Recipe(),
+    # Ten epochs: large grey images with an MLP or CNN; small photographs with a VGG or ResNet.
+    "short": Recipe(epochs=10, batch_size=128),
+    "short_sgd": replace(_SGD, epochs=10, warmup=1, augment="flip_crop"),
+    # Sharma et al. 2024: VGG-16 and ResNet-20 on CIFAR (on SVHN with --augment none).
+    "simultaneous": replace(_SGD, decay="step", milestones=(80, 120), warmup=1, augment="flip_crop"),
+    # Ainsworth et al. 2022, as in the authors' code.
+    "rebasin_resnet": replace(_SGD, epochs=250, batch_size=100, warmup=5, augment="flip_crop"),
+    "rebasin_vgg": replace(_SGD, epochs=100, batch_size=100, warmup=5, weight_decay=5e-4, augment="flip_crop"),
+}
 RECIPE_FIELDS = tuple(spec.name for spec in fields(Recipe))
 _OPTIMIZER_DEFAULTS = {"sgd": {"lr": 0.03, "momentum": 0.9}, "adam": {"lr": 1e-3}}
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from lmc.errors import InputError
 from lmc.experiments.base import Experiment
 from lmc.experiments.recipe import RECIPE_FIELDS, Recipe, make_recipe, recipe_changes
+from models import get_architecture
 
 Config = TypeVar("Config", bound=Experiment)
 
@@ -36,7 +37,7 @@ def parse(cls: type[Config], words: Mapping[str, Sequence[str]]) -> Config:
     for name, given in words.items():
         if name not in known:
             raise InputError(name, " ".join(given), f"the options of {cls.name} are {', '.join(known)}")
-        items = tuple(_value(word) for word in given)
+        items = tuple(given) if name in ("load", "labels") else tuple(_value(word) for word in given)
         if takes_many(known[name]):
             values[name] = items
         elif len(items) == 1:
@@ -55,9 +56,16 @@ def spell(config: Experiment) -> dict[str, list[str]]:
         value = getattr(config, spec.name)
         if spec.name == "recipe":
             words.update({name: _words(changed) for name, changed in recipe_changes(value).items()})
-        elif value != spec.default:
+        elif value != default_of(config, spec) and value != ():
             words[spec.name] = _words(value)
     return words
+
+
+def default_of(config: Experiment, spec: Field[Any]) -> Any:
+    """The value of an option that is not given; of some it is the architecture's own."""
+    if spec.default is None:
+        return getattr(get_architecture(config.arch), f"default_{spec.name}")
+    return config.load if spec.name == "labels" else spec.default
 
 
 def command(config: Experiment) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmc.errors import InputError
-from lmc.experiments.base import Network
+from lmc.errors import CheckFailed, InputError
+from lmc.experiments.networks import Loaded, Network, Shape
 from lmc.result import versions
 from lmc.store import Store
 
@@ -58,25 +59,26 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Work:
     """The surroundings of one run."""
 
     store: Store
     device: torch.device
+    data_dir: Path | None = None
     report: Report = field(default=quiet)
 
-    def model(self, network: Network) -> nn.Module:
+    def model(self, network: Shape) -> nn.Module:
         """A template of the network's architecture on the device; its numbers mean nothing."""
         return build(network).to(self.device, torch_dtype(network))
 
-    def traced(self, network: Network) -> Traced:
+    def traced(self, network: Shape) -> Traced:
         """The symmetries of the network's architecture, traced once per process."""
         return traced(network)
 
-    def dataset(self, network: Network) -> Dataset:
-        """The network's data on the device, in its dtype."""
-        return _loaded(network.dataset).to(self.device, torch_dtype(network))
+    def dataset(self, network: Shape, report: Report = quiet) -> Dataset:
+        """The network's data on the device, in its dtype; downloaded if it is not on disk."""
+        return _loaded(network.dataset, self.data_dir, report).to(self.device, torch_dtype(network))
 
     def checkpoints(
         self, networks: Iterable[Network], epochs: Iterable[int], report: Report = quiet
@@ -85,30 +87,59 @@ class Work:
 
         A network that another process is training is waited for, not trained twice.
         """
+        unique = {network.id: network for network in networks}
+        wanted = sorted(set(epochs))
+        found = {id: self._stored(id, wanted) for id in unique}
+        if missing := sorted(id for id, states in found.items() if states is None):
+            with contextlib.ExitStack() as locks:
+                for id in missing:
+                    locks.enter_context(self.store.lock("network", id))
+                found |= {id: self._stored(id, wanted) for id in missing}  # others may have trained some meanwhile
+                self._train([unique[id] for id, states in found.items() if states is None], wanted, report)
+                found |= {id: self._stored(id, wanted) for id, states in found.items() if states is None}
+        return {id: states for id, states in found.items() if states is not None}
+
+    def final_states(self, networks: Sequence[Network | Loaded], report: Report = quiet) -> dict[str, State]:
+        """Network id → state on the device after training, or as it was loaded."""
+        trained = [network for network in networks if isinstance(network, Network)]
+        if trained:
+            last = trained[0].last_epoch
+            return {id: states[last] for id, states in self.checkpoints(trained, [last], report).items()}
+        return {network.id: self._loaded(network) for network in networks if isinstance(network, Loaded)}
+
+    def _loaded(self, network: Loaded) -> State:
+        """Its state on the device; InputError if the store does not hold it or it does not fit."""
+        states = self._stored(network.id, [network.last_epoch])
+        if states is None:
+            raise InputError("load", network.id, "the store holds no such network; load its file again")
+        return self._fitting(network, states[network.last_epoch])
+
+    def _fitting(self, network: Loaded, state: State) -> State:
         import torch
 
-        unique = list({network.id: network for network in networks}.values())
-        wanted = sorted(set(epochs))
-        if missing := self._missing(unique, wanted):
-            with contextlib.ExitStack() as locks:
-                for id in sorted(network.id for network in missing):
-                    locks.enter_context(self.store.lock("network", id))
-                self._train(self._missing(missing, wanted), wanted, report)  # others may have trained some meanwhile
-        found: dict[str, dict[int, State]] = {}
-        for network in unique:
-            for epoch in wanted:
-                arrays = self.store.load_checkpoint(network.id, epoch)
-                assert arrays is not None
-                state = {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
-                found.setdefault(network.id, {})[epoch] = state
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in build(network).state_dict().items()}
+        for name in expected.keys() | state.keys():
+            if name not in state or expected.get(name) != tuple(state[name].shape):
+                shape = {"width": network.width, "depth": network.depth, "norm": network.norm}
+                right = f"its {name!r} does not fit {network.arch} with {shape} on {network.dataset.split(':')[0]}"
+                raise InputError("load", network.label, right)
+        dtype = torch_dtype(network)
+        return {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
+
+    def _stored(self, id: str, epochs: list[int]) -> dict[int, State] | None:
+        """The checkpoints of a network on the device, None if one of them or its description is missing."""
+        import torch
+
+        if self.store.load_about(id) is None:
+            return None
+        found = {}
+        for epoch in epochs:
+            arrays = self.store.load_checkpoint(id, epoch)
+            if arrays is None:
+                return None
+            found[epoch] = {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
         return found
-
-    def _missing(self, networks: list[Network], epochs: list[int]) -> list[Network]:
-        def there(network: Network) -> bool:
-            checkpoints = (self.store.load_checkpoint(network.id, epoch) for epoch in epochs)
-            return all(state is not None for state in checkpoints) and self.store.load_about(network.id) is not None
-
-        return [network for network in networks if not there(network)]
 
     def _train(self, networks: list[Network], epochs: list[int], report: Report) -> None:
         from lmc.training import initial_state, train
@@ -123,7 +154,7 @@ class Work:
                 self.model(first),
                 [{name: t.to(self.device) for name, t in start.items()} for start in starts],
                 [n.order_seed for n in family],
-                self.dataset(first),
+                self.dataset(first, report),
                 first.recipe,
                 checkpoints=epochs,
                 report=part(report, i / len(families), (i + 1) / len(families)),
@@ -146,24 +177,35 @@ class Work:
         self.store.save_network(network.id, about, arrays)
 
 
-def torch_dtype(network: Network) -> torch.dtype:
+def require_preserved(difference: float, what: str) -> None:
+    """Raise CheckFailed if a permutation, described by `what`, changed some logit by `difference` > 1e-10."""
+    from lmc.symmetry import TOLERANCE
+
+    if not difference <= TOLERANCE:
+        raise CheckFailed(
+            f"{what} changes the logits by {difference:.1e}, more than {TOLERANCE:g}: nothing is shown, "
+            "as the symmetries were traced wrongly"
+        )
+
+
+def torch_dtype(network: Shape) -> torch.dtype:
     """The dtype that the network's config names."""
     import torch
 
     return torch.float64 if network.dtype == "float64" else torch.float32
 
 
-def build(network: Network) -> nn.Module:
+def build(network: Shape) -> nn.Module:
     """The network's architecture, freshly initialised from torch's global generator."""
     return _build(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
 
 
-def traced(network: Network) -> Traced:
+def traced(network: Shape) -> Traced:
     """The symmetries of the network's architecture, traced once per process."""
     return _traced(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
 
 
-def check_size(network: Network) -> None:
+def check_size(network: Shape) -> None:
     """Raise InputError if the network has more than 2·10⁸ parameters; nothing is allocated."""
     import torch
 
@@ -205,8 +247,14 @@ def _traced(dataset: str, arch: str, width: int, depth: int, norm: str, activati
     return trace(model, torch.zeros(2, *dataset_info(dataset).input_shape))
 
 
-@lru_cache(maxsize=4)
-def _loaded(dataset: str) -> Dataset:
+_DATA: dict[tuple[str, Path | None], Dataset] = {}
+
+
+def _loaded(dataset: str, data_dir: Path | None, report: Report) -> Dataset:
+    """The data set as it was loaded last; only one is kept, large ones fill memory."""
     from lmc.data import load
 
-    return load(dataset)
+    if (dataset, data_dir) not in _DATA:
+        _DATA.clear()
+        _DATA[dataset, data_dir] = load(dataset, data_dir=data_dir, report=report)
+    return _DATA[dataset, data_dir]

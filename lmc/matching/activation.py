@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lmc.matching.base import Match, Task
 
-IMAGES = 1_024  # images in one pass
+IMAGES = 1_024  # images in one pass, fewer when their activations fill more than
+NUMBERS = 2**25  # numbers
 
 
 def activation_matching(task: Task, *, kernel: str = "pearson") -> Match:
@@ -33,11 +34,18 @@ def unit_similarity(task: Task, kernel: str) -> dict[str, Tensor]:
     Sums are kept in float64. A unit that never changes (a dead one) has correlation 0 with all.
     """
     sums: dict[str, _Moments] = {}
-    for images in task.inputs.split(IMAGES):
+    for images in task.inputs.split(_images(task)):
         of_a, of_b = task.traced.activations(task.a, images), task.traced.activations(task.b, images)
         for group, values in of_a.items():
             sums.setdefault(group, _Moments()).add(values.double(), of_b[group].double())
     return {group: sums[group].pearson() if kernel == "pearson" else sums[group].dot() for group in task.spec.groups}
+
+
+def _images(task: Task) -> int:
+    """How many images can go through at once: convolutions have an activation for every pixel."""
+    few = task.inputs[:2]
+    numbers = sum(values.numel() for values in task.traced.activations(task.a, few).values()) // len(few)
+    return max(2, min(IMAGES, NUMBERS // max(1, numbers)))
 
 
 class _Moments:

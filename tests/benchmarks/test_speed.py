@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from lmc.data import load
 from lmc.experiments import make_recipe
-from lmc.interpolation import evaluate, grid, segment
+from lmc.interpolation import chunks, evaluate, grid, interpolate
 from lmc.matching import Task, weight_matching
 from lmc.memory import keep_freed_memory
 from lmc.symmetry import trace
@@ -93,8 +93,8 @@ def plain_segment(model, a, b, x, y):
 
 
 def our_segment(model, a, b, x, y):
-    for states in segment(model, a, b, grid(25)):
-        evaluate(model, states, x, y)
+    for lams in chunks(model, grid(25)):
+        evaluate(model, interpolate(a, b, lams), x, y)
 
 
 @pytest.mark.parametrize(("width", "goal"), [(32, 3.0), (64, 3.0), (512, 1.2)])

@@ -1,0 +1,137 @@
+"""Files named in options become values: a folder of images its fingerprint, a checkpoint a network of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmc.data import dataset_info, resolve
+from lmc.errors import InputError
+from lmc.experiments.base import ID
+from lmc.experiments.networks import Loaded
+from lmc.store import Store, digest
+from models import get_architecture
+
+if TYPE_CHECKING:
+    from lmc.experiments.work import Report
+    from lmc.loading import Recognised
+
+Words = dict[str, Sequence[str]]
+_SHAPE = ("arch", "width", "depth", "norm", "activation")
+CHECK_INPUTS = 8  # images
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network that was read from a file and now lies in the store.
+
+    `shape` holds arch, width, depth, norm and activation; `report` is what was recognised and ignored, in sentences.
+    """
+
+    id: str
+    label: str
+    shape: dict[str, Any]
+    report: tuple[str, ...]
+
+
+def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str | None, report: Report) -> Words:
+    """The words of a config with `--dataset folder` and the files of `--load` replaced by what they hold.
+
+    Raises InputError for a folder or file that cannot be used, and for a shape given that the files contradict.
+    """
+    out: Words = dict(words)
+    if list(out.get("dataset", ())) == ["folder"] and data_dir is not None:
+        out["dataset"] = [resolve("folder", data_dir, report=report)]
+    files = [word for word in out.get("load", ()) if not ID.fullmatch(word)]
+    if not files:
+        return out
+    dataset = (out.get("dataset") or ["digits"])[0]
+    given = {word: import_file(word, Path(word).stem, store, dataset) for word in files}
+    networks = [given.get(word) or stored(word, store) for word in out["load"]]
+    out["load"] = [network.id for network in networks]
+    out.setdefault("labels", [network.label for network in networks])
+    for name in _SHAPE:
+        values = list(dict.fromkeys(str(network.shape[name]) for network in networks))
+        if len(values) > 1:
+            right = f"networks of one shape are needed, and their {name} differs: {', '.join(values)}"
+            raise InputError("load", " ".join(map(str, words["load"])), right)
+        if name in out and list(out[name]) != values:
+            raise InputError(name, " ".join(out[name]), f"the loaded networks have {values[0]}; leave it out")
+        out[name] = values
+    return out
+
+
+def import_file(source: str | Path | bytes, label: str, store: Store, dataset: str | None = None) -> Imported:
+    """Read a checkpoint, recognise and check it, and keep it in the store under the hash of its tensors.
+
+    `dataset` is what it is to be used on, if that is known. Raises InputError for a file that is no network, or none
+    for that data set.
+    """
+    from lmc.loading import read_file, recognise
+
+    name = source if isinstance(source, str) else label
+    found = recognise(read_file(source, name), name)
+    if dataset is not None:
+        info = dataset_info(dataset)
+        found.check_inputs(info.input_shape, len(info.classes))
+    report = (f"Recognised as {_spelled(found)}, in the layout of {found.format}", *_remarks(found), _function(found))
+    arrays = {name: tensor.numpy() for name, tensor in found.state.items()}
+    id = digest(arrays)[:16]
+    shape = {name: getattr(found, name) for name in _SHAPE}
+    about = {
+        "id": id,
+        "label": label,
+        "config": {**shape, "input_shape": list(found.input_shape), "classes": found.classes},
+        "loaded": list(report),
+        "curves": [],
+        "made_with": {},
+    }
+    store.save_network(id, about, {Loaded.last_epoch: arrays})
+    return Imported(id, label, shape, report)
+
+
+def stored(id: str, store: Store) -> Imported:
+    """The loaded network `id` of the store. Raises InputError if there is none."""
+    about = store.load_about(id)
+    if about is None or "loaded" not in about:
+        raise InputError("load", id, "a file, or the id of a network that was loaded into this store, would be right")
+    return Imported(id, about["label"], {name: about["config"][name] for name in _SHAPE}, tuple(about["loaded"]))
+
+
+def _spelled(found: Recognised) -> str:
+    architecture = get_architecture(found.arch)
+    return f"{architecture.title}, width {found.width}, depth {found.depth}, norm {found.norm}"
+
+
+def _remarks(found: Recognised) -> tuple[str, ...]:
+    ignored = (f"Ignored: {', '.join(found.ignored)}",) if found.ignored else ()
+    return (*(note[0].upper() + note[1:] for note in found.notes), *ignored)
+
+
+def _function(found: Recognised) -> str:
+    """Permute all hidden units at random and say that the function stayed; SymmetryError if it did not."""
+    import torch
+
+    from lmc.experiments.work import require_preserved
+    from lmc.permutation import random_permutation
+    from lmc.seeds import generator
+    from lmc.symmetry import max_logit_difference, trace
+
+    model = get_architecture(found.arch).build(
+        input_shape=found.input_shape,
+        classes=found.classes,
+        width=found.width,
+        depth=found.depth,
+        norm=found.norm,
+        activation=found.activation,
+    )
+    model.load_state_dict(found.state)
+    inputs = torch.randn(CHECK_INPUTS, *found.input_shape, generator=generator("function check"))
+    traced = trace(model, inputs[:2])
+    permutation = random_permutation(traced.spec, generator("function check permutation"))
+    difference = max_logit_difference(model, traced.spec, permutation, inputs=inputs)
+    require_preserved(difference, f"a permutation of {found.name}")
+    units = sum(traced.spec.groups.values())
+    return f"Function check: {units:,} hidden units in random order change no logit by more than {difference:.0e}"
