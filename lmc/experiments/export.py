@@ -27,7 +27,7 @@ def pair_networks(config: Pair, result: Result, store: Store, members: tuple[int
 
     Raises StoreError if a network is no longer in the store.
     """
-    from safetensors.torch import save
+    from lmc.loading import to_safetensors
 
     networks = config.networks()
     a, b = (networks[k] for k in members)
@@ -36,13 +36,14 @@ def pair_networks(config: Pair, result: Result, store: Store, members: tuple[int
     for method in config.method:
         if method != "none":
             states[f"B_{method}"] = _permuted(config, result, states["B"], pair, method)
+    written = {"arch": config.arch, "activation": config.activation}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(
             "config.json", json.dumps({"A": asdict(a), "B": asdict(b), "pair": config.to_json()}, indent=2)
         )
         for name, state in states.items():
-            archive.writestr(f"{name}.safetensors", save({k: v.contiguous() for k, v in state.items()}))
+            archive.writestr(f"{name}.safetensors", to_safetensors(state, written))
     return out.getvalue()
 
 

@@ -48,7 +48,8 @@ def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str |
     if not files:
         return out
     dataset = (out.get("dataset") or ["digits"])[0]
-    given = {word: import_file(word, Path(word).stem, store, dataset) for word in files}
+    activation = next(iter(out.get("activation", ())), None)
+    given = {word: import_file(word, Path(word).stem, store, dataset, activation) for word in files}
     networks = [given.get(word) or stored(word, store) for word in out["load"]]
     out["load"] = [network.id for network in networks]
     out.setdefault("labels", [network.label for network in networks])
@@ -63,16 +64,20 @@ def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str |
     return out
 
 
-def import_file(source: str | Path | bytes, label: str, store: Store, dataset: str | None = None) -> Imported:
+def import_file(
+    source: str | Path | bytes, label: str, store: Store, dataset: str | None = None, activation: str | None = None
+) -> Imported:
     """Read a checkpoint, recognise and check it, and keep it in the store under the hash of its tensors.
 
-    `dataset` is what it is to be used on, if that is known. Raises InputError for a file that is no network, or none
-    for that data set.
+    `dataset` is what it is to be used on, if that is known; `activation` is its activation function, which tensors do
+    not show (default: what the file's header says, else the architecture's usual one). Raises InputError for a file
+    that is no network, or none for that data set.
     """
-    from lmc.loading import read_file, recognise
+    from lmc.loading import read_file, read_metadata, recognise
 
     name = source if isinstance(source, str) else label
-    found = recognise(read_file(source, name), name)
+    said = activation or read_metadata(source, name).get("activation")
+    found = recognise(read_file(source, name), name, activation=said)
     if dataset is not None:
         info = dataset_info(dataset)
         found.check_inputs(info.input_shape, len(info.classes))
