@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from symmetry_networks import Attention, Channels, PixelNorm, Tokens
@@ -263,6 +265,45 @@ def test_unknown_operations_freeze_and_are_reported(name: str) -> None:
     traced = checked(Channels(UNKNOWN[name]))
     assert traced.spec.groups == {"last": 6}
     assert traced.frozen and all("aten." in place and "symmetry_networks.py" in place for place in traced.frozen)
+
+
+class Beside(nn.Module):
+    """Two layers whose outputs lie beside each other: along pixels, or along a new axis that is summed."""
+
+    def __init__(self, join: Callable[[list[torch.Tensor]], torch.Tensor]) -> None:
+        super().__init__()
+        self.left, self.right, self.join = conv(), conv(), join
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.join([self.left(x).relu(), self.right(x).relu()])
+
+
+@pytest.mark.parametrize(
+    "join", [lambda pair: torch.cat(pair, 2), lambda pair: torch.stack(pair, 2).sum(2)], ids=["cat", "stack"]
+)
+def test_what_lies_beside_each_other_moves_together(join: Callable[[list[torch.Tensor]], torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    traced = checked(Channels(Beside(join)))
+    assert traced.frozen == () and traced.spec.groups == {"first": 12, "body.left": 12, "last": 6}
+
+
+class Memory(nn.Module):
+    """Tokens look up a learned memory: its entries could move, but a softmax over units is held still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys, self.values = (nn.Parameter(torch.randn(7, 12)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        keys, values = (one.expand(x.shape[0], -1, -1) for one in (self.keys, self.values))
+        return F.scaled_dot_product_attention(x, keys, values)
+
+
+def test_the_entries_of_a_learned_memory_are_held_and_reported() -> None:
+    torch.manual_seed(0)
+    traced = checked(Tokens(Memory()))
+    assert traced.spec.groups == {"embed": 12}
+    assert len(traced.frozen) == 1 and "scaled_dot_product_attention" in traced.frozen[0]
 
 
 class Painter(nn.Module):
