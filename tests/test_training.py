@@ -16,8 +16,8 @@ from lmc.interpolation import evaluate, grid, interpolate
 from lmc.matching import Task, activation_matching, weight_matching
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.seeds import generator
-from lmc.symmetry import trace
 from lmc.stacking import SMALL
+from lmc.symmetry import trace
 from lmc.training import Trained, initial_state, stack_size, train
 from models import get_model
 

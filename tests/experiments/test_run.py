@@ -74,7 +74,7 @@ def test_progress_only_grows_and_says_what_it_does(tmp_path):
     lmc.run(tiny(), store=tmp_path, report=lambda share, text: said.append((share, text)))
     shares = [share for share, _ in said]
     assert shares == sorted(shares) and 0 < shares[0] and shares[-1] <= 1
-    assert said[0][1] == "training, epoch 1 of 2" and "matching" in said[-1][1]
+    assert said[0][1] == "training, epoch 1 of 2" and "interpolating" in said[-1][1]
 
 
 def test_a_network_that_is_too_large_is_refused_before_anything_is_allocated(tmp_path):
