@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lmc.normalization.running import run
+from lmc.normalization.running import ready
 from lmc.stacking import State
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -86,7 +87,7 @@ def _calls(network: nn.Module, state: State, example: Tensor) -> list[_Call]:
     handles = [module.register_forward_hook(record) for module in names]
     try:
         with torch.no_grad():
-            run(network, state, example)
+            functional_call(network, ready(network, state), (example,))
     finally:
         for handle in handles:
             handle.remove()

@@ -9,9 +9,10 @@ from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lmc.normalization.running import at, own_copy, run
+from lmc.normalization.running import at, own_copy, ready
 from lmc.stacking import State
 
 BATCH = 500  # images in one batch of a reset, at most
@@ -38,20 +39,20 @@ def reset(model: nn.Module, states: Mapping[str, Tensor], inputs: Tensor) -> Sta
     Args:
         model: a template whose own numbers are not used.
         states: `{name: [stack, ...]}`.
-        inputs: `[N, ...]` on the states' device, of their dtype; best with channels last in memory.
+        inputs: `[N, ...]` on the states' device, of their dtype.
 
     Raises:
         ValueError: a batch has only one value a channel, which has no variance.
     """
-    network = own_copy(model)
-    fresh = _no_statistics(network, states)
-    if not fresh:
+    if not has_statistics(model):
         return dict(states)
-    found = {name: fresh.get(name, tensor) for name, tensor in states.items()}
+    network = own_copy(model)
+    found = {**states, **_no_statistics(network, states)}
     for place in range(len(next(iter(states.values())))):
-        with _cumulative_average(network):  # written in place, so into `fresh`
+        state = ready(network, at(found, place))
+        with _cumulative_average(network):  # written in place, so into `found`
             for batch in inputs.tensor_split(math.ceil(len(inputs) / BATCH)):
-                run(network, at(found, place), batch)
+                functional_call(network, state, (batch,))
     return found
 
 
