@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lmc.stacking import State, is_small
+from lmc.stacking import State, channels_last, is_small
 
 ROWS = 10_000  # network-image pairs in one pass: activations of small networks stay in the cache
 LARGE_POINTS = 1  # large networks of a segment that are in memory at once
@@ -75,7 +75,7 @@ def _passes(model: nn.Module, states: Mapping[str, Tensor], x: Tensor) -> Iterat
     count = _count(states)
     if not is_small(model):
         for k in range(count):
-            state = {name: tensor[k] for name, tensor in states.items()}
+            state = {name: channels_last(tensor[k]) for name, tensor in states.items()}
             for start in range(0, len(x), IMAGES):
                 images = slice(start, min(start + IMAGES, len(x)))
                 yield slice(k, k + 1), images, functional_call(model, state, (x[images],))[None]

@@ -77,6 +77,8 @@ class Comparison:
             self._units(pair, method, task, match)
 
     def _check(self, match: Match, method: str, b: State) -> None:
+        if method == "none":  # nothing moved
+            return
         from lmc.symmetry import max_logit_difference
 
         inputs = self.data.test_x[:CHECK_INPUTS]
@@ -112,9 +114,9 @@ class Comparison:
         """For each chunk of λ the share done, and (losses, errors) on each split, answers on the shown inputs."""
         from lmc.interpolation import chunks, evaluate, predict
 
-        done = 0
+        states_at, done = self._path(a, b), 0
         for lams in chunks(self.model, self.lams):
-            states = self._mixtures(a, b, lams)
+            states = states_at(lams)
             measured: list[Any] = [evaluate(self.model, states, *self.data.split(split)) for split in SPLITS]
             measured.append(predict(self.model, states, self.shown))
             if self.data.info.kind == "points":
@@ -122,15 +124,16 @@ class Comparison:
             done += len(lams)
             yield done / len(self.lams), measured
 
-    def _mixtures(self, a: State, b: State, lams: Sequence[float]) -> State:
-        """The networks at `lams`, corrected as the config says."""
+    def _path(self, a: State, b: State) -> Callable[[Sequence[float]], State]:
+        """What gives the networks at some λ, corrected as the config says."""
         from lmc.interpolation import interpolate
-        from lmc.normalization import has_statistics, repair, reset
+        from lmc.normalization import Repair, has_statistics, reset
 
         if self.config.correction == "repair":
-            return repair(self.model, a, b, lams, self.reset_inputs)
-        states = interpolate(a, b, lams)
-        return reset(self.model, states, self.reset_inputs) if has_statistics(self.model) else states
+            return Repair(self.model, a, b, self.reset_inputs).states
+        if has_statistics(self.model):
+            return lambda lams: reset(self.model, interpolate(a, b, lams), self.reset_inputs)
+        return lambda lams: interpolate(a, b, lams)
 
     def _as_they_are(self, labels: tuple[str, str], a: State, b: State) -> tuple[Ends, Ends] | None:
         """Both networks with their stored statistics, where the ends of a path are something else."""
