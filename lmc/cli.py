@@ -11,12 +11,14 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lmc.data import list_data, list_datasets
+from lmc.data import list_datasets
 from lmc.errors import CheckFailed, InputError, Stopped, StoreError
 from lmc.experiments import EXPERIMENTS, RECIPES, get_architecture, list_models, run
 from lmc.experiments.base import Experiment
 from lmc.experiments.files import with_files
+from lmc.experiments.importing import Gathered, import_files
 from lmc.experiments.spelling import option_fields, parse, takes_many
+from lmc.listing import data_lines, network_lines, run_lines
 from lmc.progress import Lines, ProgressFile
 from lmc.result import Result
 from lmc.store import Store
@@ -37,11 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(_progress(options.pop("progress_file", None)))
-            if what == "data":
-                return _list_data(options["data_dir"])
-            if what == "runs":
-                return _list_runs(Store(options["store"]))
-            return _run(what, options, file)
+            if what in EXPERIMENTS:
+                return _run(what, options, file)
+            if what == "load":
+                return _load(options, file)
+            print("\n".join(_lines(what, options)))
+            return 0
         except InputError as error:
             return _refused(error.for_command_line(), file)
         except StoreError as error:
@@ -70,6 +73,42 @@ def _run(what: str, options: dict[str, Any], file: ProgressFile | None) -> int:
         file.end("done")
     print(json.dumps(result.to_json()) if as_json else _summary(result, config))
     return 0
+
+
+def _load(options: dict[str, Any], file: ProgressFile | None) -> int:
+    """Load files into the store; one that is refused is named, and the others are loaded all the same."""
+    lines = Lines()
+    try:
+        store, labels = Store(options["store"]), options["label"]
+        found = import_files(options["files"], store, labels, options["activation"], file or lines)
+    finally:
+        lines.close()
+    loaded = [one for one in found if one.network]
+    refused = [one for one in found if not one.network]
+    if options["json"]:
+        content = {"networks": [one.to_json() for one in loaded], "refused": [one.to_json() for one in refused]}
+        print(json.dumps(content))
+    else:
+        print("".join(f"{line}\n" for one in loaded for line in _about_loaded(one)), end="")
+    sys.stdout.flush()  # who waits for the end reads it then
+    if file:
+        file.end("done")
+    for one in refused:
+        print(f"lmc: {one.refused}", file=sys.stderr)
+    return 2 if refused else 0
+
+
+def _about_loaded(one: Gathered) -> list[str]:
+    assert one.network
+    fits = ", ".join(one.datasets) or "none of the published ones; a folder of images may fit"
+    sentences = (*one.network.report, f"Data sets that fit: {fits}")
+    return [f"{one.network.id}  {one.network.label}", *(f"  {sentence}." for sentence in sentences)]
+
+
+def _lines(what: str, options: dict[str, Any]) -> list[str]:
+    if what == "data":
+        return data_lines(options["data_dir"])
+    return {"runs": run_lines, "networks": network_lines}[what](Store(options["store"]))
 
 
 def _refused(sentence: str, file: ProgressFile | None, status: int = 2) -> int:
@@ -103,16 +142,44 @@ def _parser() -> argparse.ArgumentParser:
             _add_option(one, spec)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
         _add_data_dir(one)
-        one.add_argument("--json", action="store_true", help="print the result as one JSON object")
-        one.add_argument(
-            "--progress-file",
-            metavar="DIR",
-            help="keep progress.json in this folder; a file `stop` there stops the run",
-        )
-        _add_store(one)
+        _add_output(one)
+    _add_load(commands)
     _add_data_dir(commands.add_parser("data", help="list the data sets and which are on disk", allow_abbrev=False))
-    _add_store(commands.add_parser("runs", help="list what the store holds", allow_abbrev=False))
+    _add_store(commands.add_parser("networks", help="list the networks of the store", allow_abbrev=False))
+    _add_store(commands.add_parser("runs", help="list the results of the store", allow_abbrev=False))
     return parser
+
+
+def _add_load(commands: Any) -> None:
+    text = (
+        "Keep networks from files in the store: safetensors, or what torch.save wrote of a state dict. Each is "
+        "recognised, checked and printed with its id, which --load of an experiment takes as well as the file."
+    )
+    one = commands.add_parser(
+        "load", help="keep networks from files in the store", description=text, allow_abbrev=False
+    )
+    one.add_argument("files", nargs="+", metavar="FILE", help="a .safetensors, .pt or .pth file")
+    one.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        help="what to call a network; once for each file, in their order (default: the files' names)",
+    )
+    one.add_argument(
+        "--activation",
+        metavar="ACTIVATION",
+        help=f"their activation function, one of: {', '.join(_CHOICES['activation'])} (default: what a file of this "
+        "program says, else the usual one of the architecture)",
+    )
+    _add_output(one)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument(
+        "--progress-file", metavar="DIR", help="keep progress.json in this folder; a file `stop` there stops the run"
+    )
+    _add_store(parser)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +201,7 @@ def _add_option(parser: argparse.ArgumentParser, spec: Field[Any]) -> None:
     """Values stay words here: the config itself checks them, with the same sentence everywhere."""
     many = takes_many(spec)
     value: Any = spec.default
-    default = " ".join(map(str, value)) if many else value
+    default = " ".join(map(str, value)) if many else _own_defaults(spec.name) if value is None else value
     note = f" (default: {default})" if default != "" else ""
     choices = spec.metadata["choices"] or _CHOICES.get(spec.name, ())
     text = spec.metadata["help"] + (f"; {'any' if many else 'one'} of: {', '.join(choices)}" if choices else "")
@@ -155,26 +222,16 @@ _CHOICES = {
 }
 
 
+def _own_defaults(name: str) -> str:
+    """The default of an option that every architecture has its own of: the usual one, then who differs."""
+    own = {arch: str(getattr(get_architecture(arch), f"default_{name}")) for arch in list_models()}
+    first = own[list_models()[0]]
+    others = [f"{value} for {arch}" for arch, value in own.items() if value != first]
+    return ", ".join([first, *others])
+
+
 def _first_line(cls: type[Experiment]) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
-
-
-def _list_data(data_dir: str | None) -> int:
-    for row in list_data(data_dir):
-        images = f"{row.train_images:,} training and {row.test_images:,} test images" if row.train_images else ""
-        there = "on disk" if row.on_disk else "not on disk, downloaded when it is used"
-        print(", ".join(filter(None, (f"{row.name}: {row.title}", images, f"{there} ({row.where})"))))
-    return 0
-
-
-def _list_runs(store: Store) -> int:
-    print(f"store: {store.root}")
-    for result in store.results():
-        config = result.config
-        networks = " ".join(map(str, config["labels"] or config["seeds"]))
-        what = f"{config['dataset']}  {config['arch']}  width {config['width']}  networks {networks}"
-        print(f"{result.id}  {result.experiment}  {what}")
-    return 0
 
 
 def _summary(result: Result, config: Experiment) -> str:

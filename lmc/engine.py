@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lmc import progress
+from lmc.errors import InputError
 from lmc.experiments import Experiment
+from lmc.experiments.importing import clean_label
 from lmc.experiments.spelling import arguments
 from lmc.result import Result
 from lmc.store import Store
 
 SILENCE = 15.0  # seconds without a sign of life after which a run counts as lost
+MAX_UPLOAD = 100 * 2**20  # bytes a file: a VGG-16 for small images has 59 MB; the server holds uploads in memory
+MAX_FILES = 20  # at a time
+FILES, OUTPUT = "files", "output.json"
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -37,7 +46,7 @@ class Status:
 
 
 class Engine:
-    """Runs experiments on one store."""
+    """Runs experiments on one store, and loads files into it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -50,30 +59,40 @@ class Engine:
             state = self.status(id).state
             if state == "running" or (state == "done" and self.result(id) is not None):
                 return id
-            folder = self.store.run_folder(id)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            (folder / "progress.json").write_text(json.dumps(progress.beginning()))
-            call = [
-                sys.executable,
-                "-m",
-                "lmc",
-                *arguments(config),
-                "--device",
-                device,
-                "--store",
-                str(self.store.root),
-            ]
-            with (folder / "log.txt").open("wb") as log:
-                self._children[id] = subprocess.Popen(
-                    [*call, "--progress-file", str(folder)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=PROJECT,
-                    start_new_session=True,
-                )
+            self._fresh_folder(id)
+            self._start(id, [*arguments(config), "--device", device])
         return id
+
+    def submit_files(self, files: Sequence[tuple[str, bytes]], activation: str | None = None) -> str:
+        """Start loading files, given as names and contents, into the store; returns a token to ask with.
+
+        The contents lie in the run's folder until the child has ended; the names are only labels. Raises InputError
+        for a file that is too large, or for too many.
+        """
+        check_files(files)
+        self._forget_files()
+        token = secrets.token_hex(8)
+        folder = self._fresh_folder(token) / FILES
+        folder.mkdir()
+        paths = [folder / str(i) for i in range(len(files))]
+        for path, (_, content) in zip(paths, files, strict=True):
+            path.write_bytes(content)
+        options = ["--activation", activation] if activation else []
+        labels = [f"--label={clean_label(name)}" for name, _ in files]
+        child = self._start(token, ["load", *map(str, paths), *labels, *options, "--json"])
+        threading.Thread(target=_delete_after, args=(child, folder), daemon=True).start()
+        return token
+
+    def loaded(self, token: str) -> dict[str, list[dict[str, Any]]] | None:
+        """What became of the files: lists `networks` and `refused`, as the command line prints them; None until then.
+
+        See `lmc.experiments.importing.Gathered.to_json` for their entries.
+        """
+        try:
+            content = json.loads((self.store.run_folder(token) / OUTPUT).read_text())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) and {"networks", "refused"} <= set(content) else None
 
     def result(self, id: str) -> Result | None:
         """The finished result, or None."""
@@ -86,11 +105,14 @@ class Engine:
         if self.store.has_result(id):
             return Status("done", 1.0)
         said = progress.read(self.store.run_folder(id))
+        if said is not None and said["state"] == "done" and self.loaded(id) is not None:
+            return Status("done", 1.0)
         if said is None or said["state"] == "done":  # done, but the result was damaged since, or deleted
             return Status("unknown")
         if said["state"] in ("failed", "stopped"):
             return Status(said["state"], said["share"], error=said.get("error", ""))
-        if ended or time.time() - said["alive"] > SILENCE:
+        silent = time.time() - said["alive"] > SILENCE
+        if ended or (child is None and silent):  # a child of ours that is busy may be silent
             return Status("failed", said["share"], error=self._last_words(id))
         return Status("running", said["share"], said["text"], _seconds_left(said["share"], said["started"]))
 
@@ -120,6 +142,34 @@ class Engine:
                 child.kill()
             child.wait()
 
+    def _fresh_folder(self, id: str) -> Path:
+        folder = self.store.run_folder(id)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "progress.json").write_text(json.dumps(progress.beginning()))
+        return folder
+
+    def _start(self, id: str, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start the child: its output goes to `output.json`, what it says besides to `log.txt`."""
+        folder = self.store.run_folder(id)
+        surroundings = ["--store", str(self.store.root), "--progress-file", str(folder)]
+        with (folder / OUTPUT).open("wb") as output, (folder / "log.txt").open("wb") as log:
+            self._children[id] = subprocess.Popen(
+                [sys.executable, "-m", "lmc", *command, *surroundings],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                cwd=PROJECT,
+                start_new_session=True,
+            )
+        return self._children[id]
+
+    def _forget_files(self) -> None:
+        """Delete files that were left over when a server was killed while it loaded them."""
+        for folder in (self.store.root / "runs").glob(f"*/{FILES}"):
+            if self.status(folder.parent.name).state != "running":
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _last_words(self, id: str) -> str:
         """The last line that the process wrote, or that it wrote none."""
         with contextlib.suppress(OSError):
@@ -129,6 +179,24 @@ class Engine:
         return (
             "The run ended without a result and without a word, as when the machine runs out of memory; start it again."
         )
+
+
+def check_files(files: Sequence[tuple[str, bytes]]) -> None:
+    """Raise InputError unless there are 1 to 20 files of at most 100 MiB."""
+    if not 0 < len(files) <= MAX_FILES:
+        raise InputError("load", f"{len(files)} files", f"1 to {MAX_FILES} at a time would be right")
+    for name, content in files:
+        if len(content) > MAX_UPLOAD:
+            right = (
+                f"it has {len(content) / 2**20:,.0f} MiB, and at most {MAX_UPLOAD // 2**20} MiB are taken here; "
+                "`python -m lmc load FILE` on the machine that runs the app takes larger ones"
+            )
+            raise InputError("load", name, right)
+
+
+def _delete_after(child: subprocess.Popen[bytes], folder: Path) -> None:
+    child.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _seconds_left(share: float, started: float) -> float | None:

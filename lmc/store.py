@@ -115,6 +115,15 @@ class Store:
             if result is not None:
                 yield result
 
+    def load_result_text(self, id: str) -> dict[str, Any] | None:
+        """The result `id` without its arrays, as plain data and unchecked: for lists, which need be quick. Or None."""
+        for folder in self._find("results", id):
+            with contextlib.suppress(OSError, ValueError):
+                content = json.loads((folder / "result.json").read_text().split("\n", 1)[1])
+                if isinstance(content, dict):
+                    return content
+        return None
+
     # Networks
 
     def save_network(
@@ -176,6 +185,24 @@ class Store:
                 if about is not None:
                     yield about
 
+    def update_about(self, id: str, changes: Mapping[str, Any]) -> None:
+        """Change entries of what `load_about` says of a network of this store. Raises StoreError if it holds none."""
+        with self.lock("about", id):
+            about = None if self.is_shipped(id) else self.load_about(id)
+            if about is None:
+                raise StoreError(f"the store {self.root} holds no network {id} of its own")
+            try:
+                _write(self.root / "networks" / id / "network.json", json.dumps({**about, **changes}).encode())
+            except OSError as error:
+                raise self._refused(error) from None
+
+    def files(self, id: str) -> dict[str, os.stat_result]:
+        """The files of network `id` by name; none if there is no such network."""
+        for folder in self._find("networks", id):
+            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+                return {entry.name: entry.stat() for entry in entries if not entry.name.startswith(".")}
+        return {}
+
     def delete_network(self, id: str) -> None:
         """Remove the network from this store; results that were made with it stay. Shipped ones cannot be removed."""
         with self.lock("network", id):
@@ -184,6 +211,14 @@ class Store:
     def is_shipped(self, id: str) -> bool:
         """Whether the network came with the project, and this store has no copy of its own."""
         return not (self.root / "networks" / _checked(id)).is_dir()
+
+    def changes(self, kind: str) -> dict[str, int]:
+        """Id → when it last changed, in ns, of all `networks` or `results`, shipped ones included; nothing is read."""
+        found: dict[str, int] = {}
+        for layer in reversed(self._layers):  # the store's own copy wins
+            with contextlib.suppress(FileNotFoundError), os.scandir(layer / kind) as entries:
+                found |= {entry.name: entry.stat().st_mtime_ns for entry in entries if _ID.fullmatch(entry.name)}
+        return found
 
     def run_folder(self, id: str) -> Path:
         """Where the progress of a run is kept."""

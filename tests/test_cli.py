@@ -10,6 +10,7 @@ import pytest
 
 from lmc import Store
 from lmc.cli import main
+from lmc.data import list_datasets
 from lmc.experiments import Pair
 from lmc.experiments.spelling import option_fields, parse
 
@@ -41,7 +42,7 @@ def test_the_summary_names_every_method(tmp_path, capsys):
     out = capsys.readouterr().out
     assert all(word in out for word in ("none", "random", "weight", "test error", "nats")) and "activation" not in out
     assert main(["runs", "--store", str(tmp_path)]) == 0
-    assert "pair  digits  mlp  width 4  seeds 0 1" in capsys.readouterr().out
+    assert "pair  digits  mlp  width 4  networks 0 1" in capsys.readouterr().out
 
 
 BAD = [
@@ -54,9 +55,13 @@ BAD = [
     (["--order-seeds", "1"], "--order-seeds: 1 cannot be used"),
     (["--points", "1"], "--points: 1 cannot be used"),
     (["--lr", "nan"], "--lr: nan cannot be used"),
-    (["--arch", "vgg9"], "--arch: vgg9 cannot be used; choose one of: mlp."),
+    (["--arch", "vgg9"], "--arch: vgg9 cannot be used; choose one of: mlp, cnn, vgg, resnet, vit."),
     (["--method", "magic"], "--method: magic cannot be used; choose one of: none, random, weight, activation."),
-    (["--recipe", "magic"], "--recipe: magic cannot be used; choose one of: default."),
+    (
+        ["--recipe", "magic"],
+        "--recipe: magic cannot be used; choose one of: default, short, short_sgd, simultaneous, "
+        "rebasin_resnet, rebasin_vgg.",
+    ),
     (["--device", "gpu"], "--device: gpu cannot be used; auto, cpu or cuda would be right."),
     (["--width", "16384"], "--width: 16384 cannot be used; the network would have"),
     (["--store", __file__], "--store: the store folder"),
@@ -87,12 +92,92 @@ def test_help_documents_every_option_with_its_default(capsys):
     assert end.value.code == 0
     for spec in option_fields(Pair):
         assert f"--{spec.name.replace('_', '-')}" in text
-    assert all(words in text for words in ("(default: 32)", "(default: 0 1)", "(default: adam)", "--json", "--store"))
+    assert all(
+        words in text
+        for words in ("(default: 32, 16 for cnn", "(default: 0 1)", "(default: adam)", "--json", "--store")
+    )
 
 
-def test_data_lists_what_there_is(capsys):
-    assert main(["data"]) == 0
-    assert "digits" in capsys.readouterr().out
+def test_data_lists_what_there_is_in_columns(capsys, tmp_path):
+    assert main(["data", "--data-dir", str(tmp_path)]) == 0
+    heads, *rows = capsys.readouterr().out.splitlines()
+    rows = {row.split()[0]: row for row in rows}
+    assert list(rows) == list_datasets()
+    where = heads.index("where")
+    assert all(row[where - 2 : where] == "  " and row[where] != " " for row in rows.values())
+    assert rows["digits"][where:] == "built in" and "1,437" in rows["digits"]
+    assert f"the first use downloads it to {tmp_path}" in rows["mnist"]
+    assert rows["folder"][where:] == "any folder with train/CLASS/* and test/CLASS/*"
+
+
+def saved(path, arch="mlp", width=6, seed=0, **metadata):
+    """A small network in a file."""
+    import torch
+
+    from lmc.loading import to_safetensors
+    from models import get_model
+
+    torch.manual_seed(seed)
+    shape = (1, 8, 8)
+    model = get_model(arch, input_shape=shape, classes=10, width=width)
+    path.write_bytes(to_safetensors(model.state_dict(), metadata))
+    return str(path)
+
+
+def test_load_keeps_good_files_and_names_bad_ones(tmp_path, capfd):
+    store = tmp_path / "store"
+    first, second = saved(tmp_path / "one.safetensors"), saved(tmp_path / "two.pt", seed=1, activation="tanh")
+    bad = tmp_path / "notes.txt"
+    bad.write_text("no network")
+    assert main(["load", first, str(bad), second, "--store", str(store)]) == 2
+    out, err = capfd.readouterr()
+    assert err.count("\n") == 1 and err.startswith(f"lmc: {bad} cannot be used; it is neither safetensors nor")
+    assert "Recognised as Multi-layer perceptron, width 6, depth 3, norm none" in out
+    assert out.count("Function check: 18 hidden units") == 2 and out.count("Data sets that fit: digits.") == 2
+    networks = {about["label"]: about for about in Store(store, shipped=None).networks()}
+    assert set(networks) == {"one", "two"}
+    assert networks["one"]["config"]["activation"] == "relu" and networks["two"]["config"]["activation"] == "tanh"
+
+
+def test_load_prints_one_object_and_its_ids_can_be_compared(tmp_path, capsys):
+    store = str(tmp_path / "store")
+    files = [saved(tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1)]
+    assert main(["load", *files, "--label=-odd", "--label", "two words", "--store", store, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["refused"] == []
+    assert [one["label"] for one in content["networks"]] == ["-odd", "two words"]
+    assert all(one["datasets"] == ["digits"] and one["arch"] == "mlp" for one in content["networks"])
+    ids = [one["id"] for one in content["networks"]]
+    pair = ["pair", "--load", *ids, "--width", "6", "--method", "none", "--points", "3"]
+    assert main([*pair, "--store", store, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["load"] == ids
+    assert main(["networks", "--store", store]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "  loaded  " in line]
+    assert {row.split("  ")[1] for row in rows} == {"-odd", "two words"}
+
+
+def test_loading_again_brings_the_new_name_and_activation(tmp_path):
+    store, file = str(tmp_path / "store"), saved(tmp_path / "one.pt")
+    assert main(["load", file, "--store", store]) == 0
+    assert main(["load", file, "--store", store, "--label", "other", "--activation", "tanh"]) == 0
+    (about,) = Store(store, shipped=None).networks()
+    assert about["label"] == "other" and about["config"]["activation"] == "tanh"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--label", "a", "--label", "b"], "--label: a b cannot be used; give one for each of the 1 files."),
+        (["--label", "a|b"], "--label: a|b cannot be used; 1 to 80 printable characters without | would be right."),
+        (["--activation", "sine"], "activation: sine cannot be used; mlp has relu, gelu, tanh."),
+        (["--store", __file__], "--store: the store folder"),
+    ],
+)
+def test_load_refuses_bad_options_in_one_line(tmp_path, capfd, monkeypatch, options, sentence):
+    monkeypatch.setenv("LMC_STORE", str(tmp_path / "store"))
+    assert main(["load", saved(tmp_path / "one.pt"), *options]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and sentence in err and err.count("\n") == 1
 
 
 @pytest.mark.slow
@@ -121,6 +206,7 @@ class Without:
         return None if name.split(".")[0] in {names!r} else self.finder.find_spec(name, path, target)
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from lmc.cli import main
+from lmc.data import list_datasets
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -1,0 +1,115 @@
+"""Several checkpoint files at once: those that are networks go into the store, the others are named with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lmc.data import dataset_info, list_datasets
+from lmc.errors import CheckFailed, InputError
+from lmc.experiments.files import Imported, import_file
+from lmc.experiments.networks import Loaded
+from lmc.experiments.options import check_name
+from lmc.experiments.work import Report, part, quiet
+from lmc.store import Store
+from models import get_architecture
+
+MAX_LABEL = 80  # characters, as options.check_name allows
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What became of one file: a `network` with the names of the `datasets` that fit it, or a sentence `refused`."""
+
+    file: str
+    network: Imported | None = None
+    datasets: tuple[str, ...] = ()
+    refused: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: file and refused, or file, id, label, the five options of its shape, report and datasets."""
+        if self.network is None:
+            return {"file": self.file, "refused": self.refused}
+        content = asdict(self.network)
+        shape = content.pop("shape")
+        return {"file": self.file, **content, **shape, "datasets": list(self.datasets)}
+
+
+def import_files(
+    files: Sequence[str | Path],
+    store: Store,
+    labels: Sequence[str] = (),
+    activation: str | None = None,
+    report: Report = quiet,
+) -> list[Gathered]:
+    """Load each file into the store; one that is no network is refused, and the others are loaded all the same.
+
+    `labels` are what the networks are called (default: the files' stems, made printable); a network that is there
+    already gets the new label and activation. Raises InputError for labels that cannot be used, StoreError if the
+    store cannot be written.
+    """
+    if labels and len(labels) != len(files):
+        raise InputError("label", list(labels), f"give one for each of the {len(files)} files")
+    found = []
+    for i, file in enumerate(files):
+        name = check_name("label", labels[i]) if labels else printable(str(file))
+        label = name if labels else clean_label(name)
+        step = part(report, i / len(files), (i + 1) / len(files))
+        step(0.0, f"reading {label}")
+        found.append(_gathered(file, name, label, store, activation))
+        step(1.0, f"reading {label}")
+    return found
+
+
+def clean_label(name: str) -> str:
+    """A label from the name of a file: its stem, printable, without `|`, of 1 to 80 characters.
+
+    >>> clean_label("../nets/my|net.safetensors")
+    'my net'
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    stem = last.rsplit(".", 1)[0] if last.rsplit(".", 1)[0].strip(". ") else last
+    return printable(stem.replace("|", " "))[:MAX_LABEL].strip() or "network"
+
+
+def printable(text: str) -> str:
+    """The text in one line: everything that cannot be printed, line ends among them, becomes a space."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def fitting_datasets(id: str, network: Imported, store: Store) -> tuple[str, ...]:
+    """The data sets whose inputs and classes the loaded network takes, as shapes of its tensors tell."""
+    from lmc.loading.layout import expected_shapes
+
+    about, state = store.load_about(id), store.load_checkpoint(id, Loaded.last_epoch)
+    if about is None or state is None:
+        return ()
+    shapes = {name: value.shape for name, value in state.items()}
+    arch, width, depth, norm = (network.shape[name] for name in ("arch", "width", "depth", "norm"))
+    fits = []
+    for name in list_datasets():
+        info = dataset_info(name)
+        if len(info.classes) == about["config"]["classes"] and not get_architecture(arch).refusal(info.input_shape):
+            wanted = expected_shapes(arch, info.input_shape, len(info.classes), width, depth, norm)
+            fits += [name] if wanted == shapes else []
+    return tuple(fits)
+
+
+def _gathered(file: str | Path, name: str, label: str, store: Store, activation: str | None) -> Gathered:
+    try:
+        network = import_file(Path(file), label, store, activation=activation)
+        datasets = fitting_datasets(network.id, network, store)
+    except InputError as error:
+        return Gathered(
+            name, refused=f"{name} cannot be used; {error.right}." if error.option == "load" else str(error)
+        )
+    except CheckFailed as error:
+        return Gathered(name, refused=f"{name} cannot be used; {error}.")
+    about = store.load_about(network.id) or {}
+    config = {**about.get("config", {}), **network.shape}
+    changes = {"label": label, "config": config, "loaded": list(network.report), "datasets": list(datasets)}
+    store.update_about(network.id, changes)
+    return Gathered(name, network, datasets)
