@@ -8,12 +8,14 @@ from lmc.charts.style import CONNECTED, method_label, percent
 from lmc.charts.summary import Interval, Table, choose_rows, frame, mean_interval, pair_barriers
 
 POOR = 0.3  # error of the ends above which a barrier says little
+LITTLE = 0.5  # a barrier of more than this share of the one without a permutation has hardly gone down
 
 
 def pair_answer(
     path: Table,
     *,
     width: int,
+    wider: int | None = None,
     split: str = "test",
     measure: str = "error",
     baseline: str = "line",
@@ -21,7 +23,8 @@ def pair_answer(
 ) -> str:
     """What the matching does to the barrier, whether that counts as connected, and what to try next.
 
-    With several pairs the barriers are means, with intervals that are never narrower than ± `resolution`.
+    `wider` is a width to try where they are not connected. With several pairs the barriers are means, with intervals
+    that are never narrower than ± `resolution`.
     """
     rows = choose_rows(frame(path, ("pair", "method", "split", "lam", measure)), "split", split)
     found = {m: mean_interval(values, resolution) for m, values in pair_barriers(rows, measure, baseline).items()}
@@ -43,20 +46,24 @@ def pair_answer(
         said = f"{method_label(best)} does not lower the {barrier}, {before} without, {after} with it{over}"
     if measure == "loss":
         return f"{said}."
-    return f"{said}{_verdict(rows, found['none'].mean, matched[best].mean, width, split)}"
+    return f"{said}{_verdict(rows, found['none'].mean, matched[best].mean, width, wider, split)}"
 
 
-def _verdict(rows: pd.DataFrame, without: float, matched: float, width: int, split: str) -> str:
+def _verdict(rows: pd.DataFrame, without: float, matched: float, width: int, wider: int | None, split: str) -> str:
     ends = float(rows.loc[rows["lam"].isin([0.0, 1.0]), "error"].mean())
     if ends > POOR:
         return (
-            f"; but the networks themselves are wrong on {percent(ends)} of the {split} images: train longer or wider."
+            f"; but the networks at the ends are themselves wrong on {percent(ends)} of the {split} data, so a low "
+            "barrier says little."
         )
     if without <= CONNECTED:
         return f": these networks are connected at width {width} even without a permutation."
     if matched <= CONNECTED:
         return f": connected at width {width}."
-    return f": not yet connected at width {width}; try {max(128, 2 * width)}."
+    following = f"; try width {wider}" if wider else ""
+    if matched > LITTLE * without:
+        return f": the two stay unconnected at width {width}{following}."
+    return f": not yet connected at width {width}{following}."
 
 
 def _value(found: Interval, measure: str, pairs: int) -> str:

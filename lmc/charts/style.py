@@ -52,6 +52,9 @@ METHOD_LABELS = {
     "cycle_consistent": "Cycle-consistent",
 }
 
+CLASS_COLORS = ("#1F5FBF", "#C77800", "#B0266E")
+"""Classes of points in the plane: bright and dark enough to stand on a pale tint of themselves."""
+
 UNIT_COLORS = ("#A35F00", "#0C7C94", "#B03A78")
 NEGATIVE, POSITIVE = "#C25400", "#0A6DB0"
 EXTRA_COLORS = ("#0F87A0", "#B4541A", "#6F8A1F", "#8A6FD0", "#B0486A", "#5F7C8C")

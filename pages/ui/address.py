@@ -25,9 +25,18 @@ def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
         try:
             return parse(Pair, kept), notes
         except InputError as error:
-            culprit = error.option if error.option in kept else next(iter(kept))
-            kept.pop(culprit)
+            kept.pop(_culprit(error.option, kept))
             notes.append(f"{error} The default is shown instead.")
+
+
+def _culprit(option: str, given: Mapping[str, Sequence[str]]) -> str:
+    """Which of the options that were given is to blame for an error of `option`."""
+    blamed = [option]
+    if option in RECIPE_FIELDS:
+        blamed.append("recipe")
+    if option in ("labels", "dataset", "arch", "width", "depth", "norm", "activation"):
+        blamed.append("load")
+    return next((name for name in blamed if name in given), next(iter(given)))
 
 
 def asked() -> tuple[dict[str, list[str]], list[str]]:
@@ -37,7 +46,7 @@ def asked() -> tuple[dict[str, list[str]], list[str]]:
     for name in st.query_params:
         given = st.query_params.get_all(name)
         if name in names:
-            words[name] = _split(given) if names[name] and name != "method" else given
+            words[name] = _split(given) if names[name] and name not in ("method", "load", "labels") else given
         elif name not in VIEW_PARAMETERS and name != "v" and not name.startswith("embed"):
             notes.append(f"{name}: there is no such setting; it is ignored.")
     return words, notes
@@ -50,7 +59,7 @@ def link(config: Pair, view: Mapping[str, object]) -> str:
         value = getattr(config, spec.name)
         if spec.name == "recipe":
             words.update({n: _spelled(getattr(value, n)) for n in RECIPE_FIELDS if getattr(value, n) != ()})
-        else:
+        elif value != () and spec.name != "labels":  # the names of loaded networks are those of the store
             words[spec.name] = _spelled(value)
     words.update({name: [str(value)] for name, value in view.items()})
     parts = urlsplit(str(st.context.url or "http://localhost:8501/"))

@@ -9,6 +9,7 @@ import streamlit as st
 from lmc.barriers import BASELINES
 from lmc.errors import InputError
 from lmc.experiments import Pair
+from pages.ui.captions import ends
 
 ALL = "all"
 CHOICES = {"measure": ["error", "loss"], "split": ["test", "train"], "baseline": list(BASELINES)}
@@ -16,7 +17,10 @@ CHOICES = {"measure": ["error", "loss"], "split": ["test", "train"], "baseline":
 
 @dataclass(frozen=True)
 class View:
-    """What is shown: `pair` is a pair's label or `all`; `one` is the pair that single pictures show."""
+    """What is shown: `pair` is a pair's label or `all`; `one` is the pair that single pictures show.
+
+    `members` are the places of its networks, `ends` their labels.
+    """
 
     split: str
     measure: str
@@ -24,14 +28,13 @@ class View:
     pair: str
     one: str
     members: tuple[int, int]
+    ends: tuple[str, str]
     lam: float
 
     @property
     def end_labels(self) -> tuple[str, str] | None:
         """The labels of A and B where one pair is shown."""
-        if self.pair == ALL:
-            return None
-        return self.one.split("-")[0], self.one.split("-")[1]
+        return None if self.pair == ALL else self.ends
 
     def address(self) -> dict[str, object]:
         """The parameters of a link to this view."""
@@ -54,15 +57,15 @@ def pair_controls(config: Pair) -> View:
         horizontal=True,
         key="measure",
         bind="query-params",
-        help="Error: share of images answered wrongly. Loss: cross-entropy in nats.",
+        help="Error: share of answers that are wrong. Loss: cross-entropy in nats.",
     )
     split = columns[1].radio(
-        "On images",
+        "On",
         CHOICES["split"],
         horizontal=True,
         key="split",
         bind="query-params",
-        help="Test images were never trained on.",
+        help="Training data, or test data that no network was trained on.",
     )
     baseline = columns[2].selectbox(
         "Barrier above the",
@@ -79,11 +82,18 @@ def pair_controls(config: Pair) -> View:
             [ALL, *pairs],
             key="pair",
             bind="query-params",
-            help="The two seeds; all: the mean over every pair, with its 95% interval.",
+            help="The two networks; all: the mean over every pair, with its 95% interval.",
         )
     one = next(iter(pairs)) if pair == ALL else pair
     return View(
-        measure=measure, split=split, baseline=baseline, pair=pair, one=one, members=pairs[one], lam=asked_lam()
+        measure=measure,
+        split=split,
+        baseline=baseline,
+        pair=pair,
+        one=one,
+        members=pairs[one],
+        ends=ends(config, pairs[one]),
+        lam=asked_lam(),
     )
 
 

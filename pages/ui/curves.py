@@ -14,7 +14,9 @@ MOST = 6
 
 
 def learning_curves(config: Pair) -> None:
-    """Loss of the first networks over their epochs, closed until asked for."""
+    """Loss of the first networks over their epochs, closed until asked for; nothing for networks from files."""
+    if config.load:
+        return
     networks = config.networks()[:MOST]
     with st.expander("How the networks learned", icon=":material/show_chart:"):
         tables = []
@@ -27,6 +29,7 @@ def learning_curves(config: Pair) -> None:
             return
         curves = pd.concat(tables)
         show("curves_chart", lambda: curves_chart(curves, measure="loss"), *(network.id for network in networks))
+        more = f" The first {MOST} of {len(config.networks())} networks." if len(config.networks()) > MOST else ""
         st.caption(
-            "Training loss is the mean over an epoch's batches while learning; test loss is measured at its end."
+            f"Training loss is the mean over an epoch's batches while learning; test loss is measured at its end.{more}"
         )

@@ -33,9 +33,11 @@ function percent(value) {
   return `${(100 * value).toFixed(1)}%`;
 }
 
-function sameShow(a, b) {
-  return a === b || JSON.stringify([a.lams, a.images, a.truth, a.methods, a.split]) ===
-    JSON.stringify([b.lams, b.images, b.truth, b.methods, b.split]);
+/** The bytes that were deflated and written in base64. */
+async function unpack(text) {
+  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 class Player {
@@ -49,11 +51,10 @@ class Player {
 
   /** The page ran again: take new values, follow a λ set elsewhere, ignore the echo of our own. */
   update(data, rest) {
-    const rebuilt = !sameShow(this.data, data);
     const asked = data.lam !== this.data.lam;
     const lam = this.data.lams[this.at];
     this.rest = rest;
-    if (rebuilt) {
+    if (data.show !== this.data.show) {
       this.pause(false);
       this.build(data, rest);
       this.show(this.nearest(lam));
@@ -75,13 +76,24 @@ class Player {
       : null;
     this.data = data;
     this.rest = rest;
-    this.top = Math.max(0.02, ...data.methods.flatMap((method) => method.error));
-    this.rows = data.methods.map((method) => this.row(method));
+    this.board = null;
     this.live = make("p", { class: "hidden", "aria-live": "polite" });
-    const board = make("div", { class: "board" }, this.header(), ...this.rows.map((row) => row.element));
-    board.style.setProperty("--digits", data.images.length);
-    this.root.replaceChildren(this.controls(), board, this.live);
+    this.place = make("div", { class: `place of-${data.kind}` });
+    this.root.replaceChildren(this.controls(), this.place, this.live);
     if (focused) this.root.querySelector(`.${focused.split(" ")[0]}`)?.focus();
+    this.fill(data);
+  }
+
+  /** Put the pictures in, as soon as their bytes are unpacked. */
+  async fill(data) {
+    const packed = data.kind === "points" ? data.methods.map((method) => method.plane) : [data.images];
+    const bytes = await Promise.all(packed.map(unpack));
+    if (this.data.show !== data.show) return; // the page has moved on
+    this.board = data.kind === "points"
+      ? new PlaneBoard(data, { planes: bytes })
+      : new ImageBoard(data, { images: bytes[0] });
+    this.place.replaceChildren(this.board.element);
+    this.board.show(this.at);
   }
 
   controls() {
@@ -116,40 +128,6 @@ class Player {
     this.button.setAttribute("aria-label", playing ? "Pause λ" : "Play λ from A to B");
   }
 
-  header() {
-    const cells = this.data.images.map((image, i) => {
-      const canvas = make("canvas", { role: "img", "aria-label": `Image ${i + 1}, a ${this.data.truth[i]}` });
-      paint(canvas, image);
-      return make("li", {}, canvas);
-    });
-    const words = make("p", { class: "words" }, `What the network at this λ takes ${this.data.images.length} ${this.data.split} images for`);
-    return make("div", { class: "row header" }, words, make("ul", { class: "digits", "aria-label": "Images" }, ...cells));
-  }
-
-  row(method) {
-    const number = make("strong", { class: "number" });
-    const { svg, marker, rule } = spark(method, this.data.lams, this.top);
-    const cells = this.data.truth.map(() => {
-      const parts = {
-        item: make("li", { class: "cell" }),
-        answer: make("span", { class: "answer" }),
-        mark: make("span", { class: "mark" }),
-        bar: make("span", { class: "bar" }),
-      };
-      const face = make("span", { class: "face", "aria-hidden": "true" }, parts.answer, parts.mark);
-      parts.words = make("span", { class: "hidden" });
-      parts.item.append(face, make("span", { class: "rail", "aria-hidden": "true" }, parts.bar), parts.words);
-      return parts;
-    });
-    const list = make("ul", { class: "digits", "aria-label": `Answers, ${method.label}` }, ...cells.map((c) => c.item));
-    const name = make("p", { class: "name" }, make("span", { class: "dot", "aria-hidden": "true" }), method.label);
-    const error = make("p", { class: "error" }, number, make("span", {}, ` ${this.data.split} error`));
-    const info = make("div", { class: "info" }, make("div", {}, name, error), svg);
-    const element = make("section", { class: "row", "aria-label": method.label }, info, list);
-    element.style.setProperty("--method", method.color);
-    return { element, method, number, marker, rule, cells };
-  }
-
   /** Draw everything at grid point `at`. */
   show(at) {
     this.at = at;
@@ -159,26 +137,7 @@ class Player {
     this.slider.style.setProperty("--done", `${(100 * at) / (this.data.lams.length - 1)}%`);
     this.slider.setAttribute("aria-valuetext", `${words}, ${Math.round(100 * lam)}% of B`);
     this.value.textContent = words;
-    for (const { method, number, marker, rule, cells } of this.rows) {
-      number.textContent = percent(method.error[at]);
-      const [x, y] = point(lam, method.error[at], this.top);
-      marker.setAttribute("cx", x);
-      marker.setAttribute("cy", y);
-      rule.setAttribute("x1", x);
-      rule.setAttribute("x2", x);
-      cells.forEach((cell, i) => this.fill(cell, i, method.answer[at][i], method.confidence[at][i]));
-    }
-  }
-
-  fill(cell, i, answer, confidence) {
-    const right = answer === this.data.truth[i];
-    const share = `${Math.round(100 * confidence)}%`;
-    cell.item.classList.toggle("right", right);
-    cell.item.title = `${right ? "Right" : "Wrong"}: ${answer} with ${share}`;
-    cell.answer.textContent = answer;
-    cell.mark.textContent = right ? "✓" : "✗";
-    cell.bar.style.width = share;
-    cell.words.textContent = `Image ${i + 1}: ${answer}, ${right ? "right" : "wrong"}, ${share}`;
+    this.board?.show(at);
   }
 
   play() {
@@ -203,32 +162,30 @@ class Player {
   /** λ rests: say so to screen readers and to the server. */
   report() {
     const lam = this.data.lams[this.at];
-    const found = this.rows.map(({ method }) => `${method.label} ${percent(method.error[this.at])}`);
-    this.live.textContent = `λ = ${lam.toFixed(2)}. On ${this.data.split} images the error is: ${found.join(", ")}.`;
+    const found = this.data.methods.map((method) => `${method.label} ${percent(method.error[this.at])}`);
+    this.live.textContent = `λ = ${lam.toFixed(2)}. The ${this.data.split} error is: ${found.join(", ")}.`;
     this.sent.push(lam);
     this.rest(lam);
   }
 }
 
-/** A grey image, one canvas pixel for each value, bright strokes drawn dark on light paper. */
-function paint(canvas, image) {
-  const rows = Array.isArray(image[0]) ? image : fold(image);
-  const low = Math.min(...rows.flat());
-  const span = Math.max(...rows.flat()) - low || 1;
-  canvas.height = rows.length;
-  canvas.width = rows[0].length;
-  const context = canvas.getContext("2d");
-  const pixels = context.createImageData(canvas.width, canvas.height);
-  rows.flat().forEach((value, i) => {
-    const grey = Math.round(255 * (1 - (value - low) / span));
-    pixels.data.set([grey, grey, grey, 255], 4 * i);
-  });
-  context.putImageData(pixels, 0, 0);
-}
-
-function fold(values) {
-  const side = Math.round(Math.sqrt(values.length));
-  return Array.from({ length: side }, (_, r) => values.slice(r * side, (r + 1) * side));
+/** Name, error and small curve of a method; `show(at)` moves them. */
+function methodHead(method, { lams, methods, split }) {
+  const top = Math.max(0.02, ...methods.flatMap((one) => one.error));
+  const number = make("strong", { class: "number" });
+  const { svg, marker, rule } = spark(method, lams, top);
+  const name = make("p", { class: "name" }, make("span", { class: "dot", "aria-hidden": "true" }), method.label);
+  const error = make("p", { class: "error" }, number, make("span", {}, ` ${split} error`));
+  const element = make("div", { class: "info" }, make("div", {}, name, error), svg);
+  const show = (at) => {
+    number.textContent = percent(method.error[at]);
+    const [x, y] = point(lams[at], method.error[at], top);
+    marker.setAttribute("cx", x);
+    marker.setAttribute("cy", y);
+    rule.setAttribute("x1", x);
+    rule.setAttribute("x2", x);
+  };
+  return { element, show };
 }
 
 function point(lam, error, top) {
@@ -236,7 +193,7 @@ function point(lam, error, top) {
   return [pad + lam * (width - 2 * pad), height - pad - (error / top) * (height - 2 * pad)].map((v) => v.toFixed(1));
 }
 
-/** The small curve of the error over λ; all rows share one scale. */
+/** The small curve of the error over λ; all methods share one scale. */
 function spark(method, lams, top) {
   const { width, height, pad } = SPARK;
   const curve = lams.map((lam, i) => point(lam, method.error[i], top).join(",")).join(" ");

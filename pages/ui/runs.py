@@ -12,12 +12,22 @@ from lmc.errors import StoreError
 from lmc.experiments import METHODS, Pair
 from lmc.result import Result
 from lmc.store import Store
+from pages.ui.choices import BUILT_IN
+from pages.ui.loaded import About, networks
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server, on the default store."""
     return Engine(Store())
+
+
+def known_networks() -> tuple[About, ...]:
+    """What the store knows of its networks; nothing if there is no store."""
+    try:
+        return networks(engine().store)
+    except StoreError:
+        return ()
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -30,8 +40,9 @@ def _finished(id: str, _engine: Engine) -> list[Result]:
 
 
 def computed(config: Pair) -> Pair:
-    """What is computed for a choice: all methods, each takes moments, so that changing the method shows at once."""
-    return replace(config, method=METHODS)
+    """What is computed for a choice: all methods where each takes moments, so that changing it shows at once."""
+    quick = config.dataset in BUILT_IN and config.arch in ("mlp", "cnn")
+    return replace(config, method=METHODS) if quick else config
 
 
 def visible(result: Result, config: Pair, table: str) -> pd.DataFrame:

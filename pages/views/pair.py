@@ -8,7 +8,7 @@ from lmc.barriers import BASELINES
 from lmc.charts.answer import pair_answer
 from lmc.charts.barrier import barrier_bars, path_chart
 from lmc.charts.style import method_label
-from lmc.experiments import dataset_info
+from pages.ui import captions
 from pages.ui.controls import ALL, keep_lam, pair_controls
 from pages.ui.curves import learning_curves
 from pages.ui.downloads import take_away
@@ -33,33 +33,29 @@ view = pair_controls(config)
 path = visible(result, config, "path")
 if view.pair != ALL:
     path = path[path["pair"] == view.pair]
-data = dataset_info(config.dataset)
-images = data.test_images if view.split == "test" else data.train_images
-look = {"split": view.split, "measure": view.measure, "baseline": view.baseline, "resolution": 1 / images}
+resolution = 1 / captions.measured(config, view.split)
+look = {"split": view.split, "measure": view.measure, "baseline": view.baseline, "resolution": resolution}
 chart = partial(path_chart, path, **look, lam=view.lam, labels=view.end_labels)
-show("path_chart", chart, result.id, config.method, view)
-st.markdown(f"#### {pair_answer(path, width=config.width, **look)}")
-st.caption(
-    f"Barrier: the most by which the curve rises above {BASELINES[view.baseline]}. Measured on {images:,} {view.split} "
-    f"images, so 0.01 of error is {images / 100:.1f} images. Reordering changes no logit by more than "
-    f"{result.metrics['check.max_logit_difference']:.0e} (checked in double precision)."
-)
+show("path_chart", chart, result.id, config.labels, config.method, view)
+st.markdown(f"#### {pair_answer(path, width=config.width, wider=captions.wider(config), **look)}")
+st.caption(captions.barrier_caption(config, result, view.split, view.measure, BASELINES[view.baseline]))
+for said in (captions.correction_caption(config), captions.narrow_caption(config)):
+    if said:
+        st.caption(said)
 
 if view.pair == ALL and view.baseline == "line":
     barriers = visible(result, config, "barriers")
-    bars = partial(barrier_bars, barriers, split=view.split, measure=view.measure, resolution=1 / images)
-    show("barrier_bars", bars, result.id, config.method, view)
+    bars = partial(barrier_bars, barriers, split=view.split, measure=view.measure, resolution=resolution)
+    show("barrier_bars", bars, result.id, config.labels, config.method, view)
     st.caption(
-        "Mean barrier of each method with its 95% interval over the pairs, never narrower than one image. Pairs share "
+        "Mean barrier of each method with its 95% interval over the pairs, never narrower than one answer. Pairs share "
         "networks, so they are less independent than the interval assumes."
     )
 
-seeds = view.one.replace("-", " and ")
+networks = captions.named(config, view.members)
 st.subheader("What the network in between answers", anchor=False)
 lambda_player(player_data(result, config, view.one, view.split), "player", view.lam, split=view.split, on_rest=keep_lam)
-st.caption(
-    f"Seeds {seeds}. λ = 0 is network A, λ = 1 is network B; in between every weight is mixed in that proportion."
-)
+st.caption(f"{networks}. λ = 0 is network A, λ = 1 is network B; in between every weight is mixed in that proportion.")
 
 see, attempt = st.columns(2)
 see.markdown(
@@ -70,10 +66,10 @@ see.markdown(
 attempt.markdown(
     "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "
     "Add the random permutation: it is no better than none. Give both networks seed 0 and other data orders: some "
-    "hills come from the order of the images alone."
+    f"hills come from the order of the {captions.noun(config)} alone."
 )
 
-show_match(result, config, view.one)
+show_match(result, config, view.one, networks)
 learning_curves(config)
 
 with st.expander("The data as tables", icon=":material/table:"):
