@@ -58,12 +58,11 @@ with first.container(border=True, height="stretch"):
     st.markdown("**1. Two networks**")
     for name, label, error in zip("AB", captions.ends(config, members), (ends.iloc[0], ends.iloc[-1]), strict=True):
         st.metric(f"{network_label(name, label)}: right on", percent(1 - error))
-    st.caption(
-        f"{dataset_info(config.dataset).title}: of {captions.measured_on(config, 'test')} that neither has seen."
-    )
-for column, (method, title, said) in zip(others, steps, strict=False):
+    title = dataset_info(config.dataset).title
+    st.caption(f"{title}: of {captions.measured_on(config, 'test')} that neither has seen.")
+for column, (method, heading, said) in zip(others, steps, strict=False):
     with column.container(border=True, height="stretch"):
-        st.markdown(f"**{title}**")
+        st.markdown(f"**{heading}**")
         show(f"story_{method}", partial(story_chart, path, method), result.id, config.labels, pair)
         st.caption(said)
 
