@@ -10,6 +10,7 @@ if __name__ == "__main__":  # a visit
         [
             st.Page("pages/views/home.py", title="Home", icon=":material/home:", default=True),
             st.Page("pages/views/pair.py", title="Pair", icon=":material/compare_arrows:", url_path="pair"),
+            st.Page("pages/views/networks.py", title="Networks", icon=":material/hub:", url_path="networks"),
         ]
     )
     choose()

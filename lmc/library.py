@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from lmc.errors import InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Pair
+from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, list_datasets
 from lmc.store import Store
 
 SHAPE = ("arch", "width", "depth", "norm", "activation")
@@ -134,14 +134,14 @@ def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair:
     Raises InputError if they cannot be compared, with what they would have to share.
     """
     if len({entry.origin == "loaded" for entry in entries}) > 1:
-        right = "either all trained here or all from files; download the trained ones and load them again"
+        right = "some were trained here and some are from files; download the trained ones and load those files"
         raise InputError("networks", [entry.name for entry in entries], right)
     loaded = entries[0].origin == "loaded"
     for name in SHAPE if loaded else (*SHAPE, "dataset", "dtype", "recipe"):
         values = [_spelled(entry.config[name]) for entry in entries]
         if len(set(values)) > 1:
             said = "they were trained differently" if name == "recipe" else f"{' and '.join(dict.fromkeys(values))}"
-            raise InputError("networks", [entry.name for entry in entries], f"they differ in {name}: {said}")
+            raise InputError("networks", [entry.name for entry in entries], f"they differ in {name} ({said})")
     first = entries[0].config
     shape = {name: first[name] for name in SHAPE}
     if loaded:
@@ -188,7 +188,7 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
         origin="loaded" if loaded else "shipped" if shipped else "trained",
         config=config,
         dataset="" if loaded else config["dataset"],
-        datasets=tuple(about.get("datasets", ())) if loaded else (config["dataset"],),
+        datasets=tuple(about.get("datasets") or _same_inputs(config)) if loaded else (config["dataset"],),
         epochs=None if loaded else config["recipe"]["epochs"],
         error=tests[-1] if tests and math.isfinite(tests[-1]) else None,
         written=files["network.json"].st_mtime,
@@ -197,6 +197,17 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
         curves=about["curves"],
         report=tuple(about.get("loaded", ())),
     )
+
+
+def _same_inputs(config: dict[str, Any]) -> list[str]:
+    """The data sets of the inputs and classes that a loaded network is known to take; others may fit as well."""
+    fits = []
+    for name in list_datasets():
+        info = dataset_info(name)
+        numbers = (math.prod(info.input_shape),)
+        if len(info.classes) == config["classes"] and tuple(config["input_shape"]) in (info.input_shape, numbers):
+            fits.append(name)
+    return fits
 
 
 def _use(id: str, content: dict[str, Any]) -> Use:

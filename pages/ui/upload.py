@@ -1,0 +1,117 @@
+"""Files become networks of the store: a child process reads them, the page shows what it found."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from lmc.engine import MAX_FILES, MAX_UPLOAD
+from lmc.errors import InputError, StoreError
+from lmc.library import SHAPE
+from pages.ui.runs import engine
+
+TYPES = ["safetensors", "pt", "pth"]
+ACTIVATIONS = ["as usual", "relu", "gelu", "tanh"]
+CHOSEN = "_chosen_networks"
+MOST_REPORTS = 3  # at once, without a scroll bar
+NO_DATA_SET = "none of the published ones; a folder of images may fit"
+
+
+def upload_networks() -> None:
+    """Draw the place for files, and what became of the last ones."""
+    with st.expander("Load networks from files", icon=":material/upload_file:", expanded="_upload" in st.session_state):
+        st.markdown(
+            "Checkpoints of your own: safetensors, or what `torch.save` wrote of a state dict. Perceptrons, VGGs, "
+            "ResNets and transformers are recognised by the names and shapes of their tensors. Nothing in a file is "
+            "ever run."
+        )
+        with st.form("upload", clear_on_submit=True, border=False):
+            st.file_uploader(
+                f"Up to {MAX_FILES} files of at most {MAX_UPLOAD // 2**20} MB",
+                TYPES,
+                accept_multiple_files=True,
+                key="upload_files",
+                max_upload_size=MAX_UPLOAD // 2**20,
+            )
+            left, right = st.columns([2, 3], vertical_alignment="bottom")
+            left.selectbox(
+                "Activation function",
+                ACTIVATIONS,
+                key="upload_activation",
+                help="Tensors do not show it. As usual: what a file saved by this program says, else the usual one "
+                "of the architecture.",
+            )
+            right.form_submit_button("Load", icon=":material/upload:", type="primary", on_click=_submit)
+        _report()
+
+
+def plain(text: str) -> str:
+    """The text as Markdown shows it letter by letter."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
+
+
+def _submit() -> None:
+    files = st.session_state["upload_files"] or []
+    activation = st.session_state["upload_activation"]
+    st.session_state.pop("_upload", None)
+    try:
+        st.session_state["_upload"] = engine().submit_files(
+            [(file.name, file.getvalue()) for file in files], None if activation == ACTIVATIONS[0] else activation
+        )
+        st.session_state.pop("_upload_refused", None)
+    except InputError as error:
+        st.session_state["_upload_refused"] = f"{plain(str(error.value))}: {error.right}."
+    except (StoreError, OSError) as error:
+        st.session_state["_upload_refused"] = f"The files cannot be kept: {error}."
+
+
+def _report() -> None:
+    if refused := st.session_state.get("_upload_refused"):
+        st.warning(refused, icon=":material/error:")
+    token = st.session_state.get("_upload")
+    if token is None:
+        return
+    status = engine().status(token)
+    if status.state == "running":
+        _progress(token)
+        return
+    found = engine().loaded(token) if status.state == "done" else None
+    if found is None:
+        words = "Loading was cancelled. Networks that were finished are kept." if status.state == "stopped" else ""
+        st.error(words or status.error or "The files could not be read; load them again.", icon=":material/error:")
+        return
+    for one in found["refused"]:
+        st.error(plain(one["refused"]), icon=":material/block:")
+    with st.container(height="content" if len(found["networks"]) <= MOST_REPORTS else 420, border=False):
+        for one in found["networks"]:
+            _loaded(one)
+
+
+def _loaded(one: dict[str, Any]) -> None:
+    with st.container(border=True):
+        st.markdown(f":material/check_circle: **{plain(one['label'])}**")
+        fits = ", ".join(one["datasets"]) or NO_DATA_SET
+        st.markdown("\n".join(f"- {plain(text)}" for text in (*one["report"], f"Data sets that fit: {fits}")))
+
+
+def _alike(networks: list[dict[str, Any]]) -> list[str]:
+    """The ids of the most networks that can be compared with each other, all of them if no two can."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for one in networks:
+        groups.setdefault(tuple(one[name] for name in SHAPE) + tuple(one["datasets"]), []).append(one["id"])
+    most = list(dict.fromkeys(max(groups.values(), key=len)))
+    return most if len(most) > 1 else [one["id"] for one in networks]
+
+
+@st.fragment(run_every=0.5)
+def _progress(token: str) -> None:
+    status = engine().status(token)
+    if status.state != "running":
+        found = engine().loaded(token)
+        if found and found["networks"]:  # they are what the reader wants to see next
+            st.session_state[CHOSEN] = _alike(found["networks"])
+        st.rerun()
+    st.progress(min(1.0, status.share), text=plain(f"{status.text[:1].upper()}{status.text[1:]}"))
+    st.button("Cancel", icon=":material/cancel:", on_click=engine().cancel, args=(token,), key="cancel_upload")
