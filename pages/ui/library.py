@@ -19,7 +19,7 @@ from lmc.library import Entry, Library, Use, comparison, fitting, training
 from pages.ui.address import link
 from pages.ui.figures import show
 from pages.ui.runs import engine
-from pages.ui.upload import CHOSEN, NO_DATA_SET, plain
+from pages.ui.upload import CHOSEN, NO_DATA_SET, TURN, plain
 
 MOST_CURVES = 6
 MOST_USES = 12
@@ -47,7 +47,7 @@ def choose_networks(entries: Sequence[Entry], uses: dict[str, list[Use]]) -> lis
         hide_index=True,
         width="stretch",
         height=ROW * (min(len(entries), 10) + 1) + 3,
-        key=f"library_{hash(tuple(ids))}_{st.session_state.get('_library_turn', 0)}",
+        key=f"library_{hash(tuple(ids))}_{st.session_state.get(TURN, 0)}",
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": kept}},
@@ -78,14 +78,13 @@ def show_many(entries: Sequence[Entry]) -> None:
     """Several networks side by side, and the way to the line between them."""
     st.subheader(f"{len(entries)} networks", anchor=False)
     dataset = ""
-    if all(entry.origin == "loaded" for entry in entries):
-        if fits := fitting(entries):
-            dataset = st.selectbox(
-                "Data set to compare them on",
-                fits,
-                key="compare_dataset",
-                help="The sets whose inputs and classes these networks take.",
-            )
+    if all(entry.origin == "loaded" for entry in entries) and (fits := fitting(entries)):
+        dataset = st.selectbox(
+            "Data set to compare them on",
+            fits,
+            key="compare_dataset",
+            help="The sets whose inputs and classes these networks take.",
+        )
     _compare(entries, dataset)
     _curves([entry for entry in entries if entry.curves][:MOST_CURVES])
 

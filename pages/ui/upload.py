@@ -14,7 +14,7 @@ from pages.ui.runs import engine
 
 TYPES = ["safetensors", "pt", "pth"]
 ACTIVATIONS = ["as usual", "relu", "gelu", "tanh"]
-CHOSEN = "_chosen_networks"
+CHOSEN, TURN = "_chosen_networks", "_chosen_turn"  # ids, and how often a page chose them in place of the reader
 MOST_REPORTS = 3  # at once, without a scroll bar
 NO_DATA_SET = "none of the published ones; a folder of images may fit"
 
@@ -80,8 +80,14 @@ def _report() -> None:
     found = engine().loaded(token) if status.state == "done" else None
     if found is None:
         words = "Loading was cancelled. Networks that were finished are kept." if status.state == "stopped" else ""
-        st.error(words or status.error or "The files could not be read; load them again.", icon=":material/error:")
+        st.error(
+            words or plain(status.error) or "The files could not be read; load them again.", icon=":material/error:"
+        )
         return
+    if found["networks"] and st.session_state.get("_upload_chosen") != token:
+        st.session_state["_upload_chosen"] = token  # they are what the reader wants to see next
+        st.session_state[CHOSEN] = _alike(found["networks"])
+        st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
     for one in found["refused"]:
         st.error(plain(one["refused"]), icon=":material/block:")
     with st.container(height="content" if len(found["networks"]) <= MOST_REPORTS else 420, border=False):
@@ -101,7 +107,7 @@ def _alike(networks: list[dict[str, Any]]) -> list[str]:
     groups: dict[tuple[Any, ...], list[str]] = {}
     for one in networks:
         groups.setdefault(tuple(one[name] for name in SHAPE) + tuple(one["datasets"]), []).append(one["id"])
-    most = list(dict.fromkeys(max(groups.values(), key=len)))
+    most = list(dict.fromkeys(sorted(groups.values(), key=len)[-1]))
     return most if len(most) > 1 else [one["id"] for one in networks]
 
 
@@ -109,9 +115,6 @@ def _alike(networks: list[dict[str, Any]]) -> list[str]:
 def _progress(token: str) -> None:
     status = engine().status(token)
     if status.state != "running":
-        found = engine().loaded(token)
-        if found and found["networks"]:  # they are what the reader wants to see next
-            st.session_state[CHOSEN] = _alike(found["networks"])
         st.rerun()
     st.progress(min(1.0, status.share), text=plain(f"{status.text[:1].upper()}{status.text[1:]}"))
     st.button("Cancel", icon=":material/cancel:", on_click=engine().cancel, args=(token,), key="cancel_upload")
