@@ -6,7 +6,7 @@ input, so permuting rows is `weight[p]`. A group that is left out keeps its orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,13 +24,23 @@ def identity(spec: PermutationSpec) -> Permutation:
 def random_permutation(spec: PermutationSpec, generator: torch.Generator) -> Permutation:
     """A uniform draw for every group, on the generator's device.
 
-    Groups are drawn in the order of their names, so that the order of `spec.groups` changes nothing.
+    Groups are drawn in the order of their names, so that the order of `spec.groups` changes nothing; those that lie in
+    blocks last.
     """
-    device = generator.device
-    drawn = {
-        name: torch.randperm(size, generator=generator, device=device) for name, size in sorted(spec.groups.items())
-    }
+
+    def draw(size: int) -> Tensor:
+        return torch.randperm(size, generator=generator, device=generator.device)
+
+    drawn = {name: draw(size) for name, size in sorted(spec.groups.items()) if name not in spec.blocks}
+    for name, blocks in sorted(spec.blocks.items()):
+        size = spec.groups[name] // spec.groups[blocks]
+        drawn[name] = in_blocks(drawn[blocks], [draw(size) for _ in drawn[blocks]])
     return {name: drawn[name] for name in spec.groups}
+
+
+def in_blocks(blocks: Tensor, units: Sequence[Tensor]) -> Tensor:
+    """The index that puts block `blocks[i]` in place `i`, its units there in the order `units[i]`."""
+    return torch.cat([block * len(order) + order for block, order in zip(blocks, units, strict=True)])
 
 
 def compose(second: Mapping[str, Tensor], first: Mapping[str, Tensor]) -> Permutation:
@@ -126,3 +136,11 @@ def validate(spec: PermutationSpec, permutation: Mapping[str, Tensor]) -> None:
             raise ValueError(f"the index of {name!r} must be one axis of torch.int64, not {found}.")
         if not torch.equal(index.sort().values.cpu(), torch.arange(size)):
             raise ValueError(f"the index of {name!r} must hold each of 0 … {size - 1} exactly once.")
+    for name, blocks in spec.blocks.items():
+        if name in permutation or blocks in permutation:
+            count = spec.groups[blocks]
+            moved = permutation.get(name, torch.arange(spec.groups[name])).view(count, -1) // (
+                spec.groups[name] // count
+            )
+            if not torch.equal(moved, permutation.get(blocks, torch.arange(count))[:, None].expand_as(moved)):
+                raise ValueError(f"the index of {name!r} must keep blocks together and move them as {blocks!r} does.")

@@ -171,6 +171,9 @@ class Comparison:
         moved_shares = moved(match.permutation)
         for group, order in match.permutation.items():
             units = len(order)
+            self.arrays[array_name(pair, method, "permutation", group)] = order.numpy().astype(np.int32)
+            if group not in task.correlation:  # blocks, whose units stand for them
+                continue
             correlation = task.correlation[group].cpu()
             after = correlation[:, order]
             self.layers.append(
@@ -185,7 +188,6 @@ class Comparison:
                 }
             )
             rows = np.unique(np.linspace(0, units - 1, min(units, SHOWN_UNITS)).round().astype(int))
-            self.arrays[array_name(pair, method, "permutation", group)] = order.numpy().astype(np.int32)
             shown = after.numpy()[np.ix_(rows, rows)].astype(np.float32)
             self.arrays[array_name(pair, method, "similarity", group)] = shown
 

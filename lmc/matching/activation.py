@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lmc.matching.assignment import assign_together
 from lmc.matching.base import Match, Task
+from lmc.permutation import identity
 
 IMAGES = 1_024  # images in one pass, fewer when their activations fill more than
 NUMBERS = 2**25  # numbers
@@ -15,15 +16,16 @@ NUMBERS = 2**25  # numbers
 def activation_matching(task: Task, *, kernel: str = "pearson") -> Match:
     """Pair the units that answer alike on the training images; every group is one assignment problem of its own.
 
+    Blocks of units (heads) go with what their units reach together. A group that no activation carries keeps its order.
     `kernel` is `pearson` (correlation) or `dot` (uncentred inner product) of post-activation values.
     """
     if kernel not in ("pearson", "dot"):
         raise ValueError(f"unknown kernel {kernel!r}; choose one of: pearson, dot")
     similarity = task.correlation if kernel == "pearson" else unit_similarity(task, kernel)
-    permutation = {}
-    for group, scores in similarity.items():
-        _, columns = linear_sum_assignment(scores.cpu().numpy(), maximize=True)
-        permutation[group] = torch.from_numpy(columns)
+    permutation = identity(task.spec)
+    for groups in task.spec.together():
+        if set(groups) <= similarity.keys() | set(task.spec.blocks.values()):
+            permutation |= assign_together(task.spec, groups, similarity)[0]
     return Match(permutation, task.objective(permutation))
 
 
@@ -31,14 +33,16 @@ def activation_matching(task: Task, *, kernel: str = "pearson") -> Match:
 def unit_similarity(task: Task, kernel: str) -> dict[str, Tensor]:
     """Similarity of every unit of A with every unit of B, group → `[units, units]` float64, in one pass.
 
-    Sums are kept in float64. A unit that never changes (a dead one) has correlation 0 with all.
+    Sums are kept in float64. A unit that never changes (a dead one) has correlation 0 with all. Groups that no
+    activation carries are left out, and blocks, whose units speak for them.
     """
     sums: dict[str, _Moments] = {}
     for images in task.inputs.split(_images(task)):
         of_a, of_b = task.traced.activations(task.a, images), task.traced.activations(task.b, images)
         for group, values in of_a.items():
             sums.setdefault(group, _Moments()).add(values.double(), of_b[group].double())
-    return {group: sums[group].pearson() if kernel == "pearson" else sums[group].dot() for group in task.spec.groups}
+    found = [group for group in task.spec.groups if group in sums and group not in task.spec.blocks.values()]
+    return {group: sums[group].pearson() if kernel == "pearson" else sums[group].dot() for group in found}
 
 
 def _images(task: Task) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lmc.matching.assignment import assign_together
 from lmc.matching.base import Match, Task
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
+from lmc.symmetry import PermutationSpec
 
 MAX_SWEEPS = 200
 
@@ -18,9 +19,10 @@ MAX_SWEEPS = 200
 def weight_matching(task: Task, *, seed: int = 0, restarts: int = 1) -> Match:
     """Maximise ⟨θ_A, π(θ_B)⟩ by coordinate ascent: one group at a time is an assignment problem.
 
-    The groups are visited in a seeded random order; one whose neighbours have not moved since it was solved is left
-    alone, as solving it again could not change it. Ends when no group can gain more than rounding. The first start
-    is the identity, further `restarts` are seeded random permutations; the best objective wins.
+    Blocks and the groups in them (heads, with their query/key and value units) are one problem. Groups are visited in
+    a seeded random order; one whose neighbours have not moved since it was solved is left alone, as solving it again
+    could not change it. Ends when no group can gain more than rounding. The first start is the identity, further
+    `restarts` are seeded random permutations; the best objective wins.
     """
     matches = []
     for start in range(restarts):
@@ -54,52 +56,75 @@ def _ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
     for view in views:
         for group in dict.fromkeys(g for g in view.groups if g):
             view.reorder(group, permutation[group])
-    touching = {group: [v for v in views if group in v.groups] for group in permutation}
-    neighbours = {
-        g: {other for v in touching[g] for other in v.groups if other} - _alone(g, touching[g]) for g in permutation
-    }
+    problems = [_Problem(groups, [v for v in views if set(groups) & set(v.groups)]) for groups in task.spec.together()]
     scale = sum(float(v.a.double().norm() * v.b.double().norm()) for v in views)
     tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * scale
     history = [sum(view.inner() for view in views)]
-    open_groups = set(permutation)
+    unsolved = set(range(len(problems)))
     for _ in range(MAX_SWEEPS):
-        order = [list(permutation)[i] for i in torch.randperm(len(permutation), generator=draws).tolist()]
-        for group in order:
-            if group not in open_groups:
+        for place in torch.randperm(len(problems), generator=draws).tolist():
+            if place not in unsolved:
                 continue
-            open_groups.discard(group)
-            gain = _improve(group, touching[group], permutation, tolerance)
+            unsolved.discard(place)
+            problem = problems[place]
+            gain = _improve(task.spec, problem, permutation, tolerance)
             if gain > 0:
-                open_groups |= neighbours[group]
+                unsolved |= {k for k, other in enumerate(problems) if problem.changes(other)}
                 history.append(history[-1] + gain)
-        if not open_groups:
+        if not unsolved:
             break
     found = {group: order.cpu() for group, order in permutation.items()}
     return Match(found, task.objective(found), history)
 
 
-def _improve(group: str, views: list[_View], permutation: Permutation, tolerance: float) -> float:
-    """Solve the assignment of one group, the others held; apply it if it gains. Returns the gain, or 0."""
-    gram = sum(_gram(view, axis) for view in views for axis, name in enumerate(view.groups) if name == group)
-    assert isinstance(gram, Tensor)
-    scores = gram.double().cpu().numpy()
-    _, columns = linear_sum_assignment(scores, maximize=True)
-    gain = float(scores[range(len(columns)), columns].sum() - scores.trace())
+@dataclass
+class _Problem:
+    """Groups that move together, and the pieces of tensors that they move."""
+
+    groups: tuple[str, ...]
+    views: list[_View]
+
+    @property
+    def twice(self) -> bool:
+        """Whether some tensor moves along two axes: then an assignment sees only the linear part of a gain."""
+        return any(sum(name in self.groups for name in view.groups) > 1 for view in self.views)
+
+    def changes(self, other: _Problem) -> bool:
+        """Whether the other problem has to be solved again when this one's groups moved."""
+        if other is self:
+            return self.twice
+        return any(set(view.groups) & set(other.groups) for view in self.views)
+
+
+def _improve(spec: PermutationSpec, problem: _Problem, permutation: Permutation, tolerance: float) -> float:
+    """Solve the assignment of a problem, all else held; apply it if it gains. Returns the gain, or 0."""
+    scores: dict[str, Tensor] = {}
+    for view in problem.views:
+        for axis, name in enumerate(view.groups):
+            if name in problem.groups:
+                gram = _gram(view, axis)
+                scores[name] = scores[name] + gram if name in scores else gram
+    orders, value = assign_together(spec, problem.groups, scores)
+    gain = value - sum(float(table.double().trace()) for table in scores.values())
     if gain <= tolerance:
         return 0.0
-    order = torch.from_numpy(columns).to(gram.device)
-    twice = any(view.groups.count(group) > 1 for view in views)
-    before = sum(view.inner() for view in views) if twice else 0.0
-    for view in views:
-        view.reorder(group, order)
-    if twice:  # both axes of one tensor move: the assignment saw only the linear part of the gain
-        gain = sum(view.inner() for view in views) - before
+    twice = problem.twice
+    before = sum(view.inner() for view in problem.views) if twice else 0.0
+    _reorder(problem.views, orders)
+    if twice:
+        gain = sum(view.inner() for view in problem.views) - before
         if gain <= tolerance:
-            for view in views:
-                view.reorder(group, torch.argsort(order))
+            _reorder(problem.views, {group: torch.argsort(order) for group, order in orders.items()})
             return 0.0
-    permutation[group] = permutation[group][order]
+    for group, order in orders.items():
+        permutation[group] = permutation[group][order.to(permutation[group].device)]
     return gain
+
+
+def _reorder(views: list[_View], orders: Permutation) -> None:
+    for view in views:
+        for group, order in orders.items():
+            view.reorder(group, order.to(view.b.device))
 
 
 def _views(task: Task) -> list[_View]:
@@ -110,11 +135,6 @@ def _views(task: Task) -> list[_View]:
                 a, b = (state[name][piece.slices].reshape(piece.shape) for state in (task.a, task.b))
                 views.append(_View(piece.groups, a, b))
     return views
-
-
-def _alone(group: str, views: list[_View]) -> set[str]:
-    """The group itself, unless some tensor holds it twice: then its own move changes its own problem."""
-    return set() if any(view.groups.count(group) > 1 for view in views) else {group}
 
 
 def _gram(view: _View, axis: int) -> Tensor:

@@ -56,11 +56,11 @@ def check_spec(model: nn.Module, spec: PermutationSpec, inputs: Tensor, generato
     joint = max_logit_difference(model, spec, permutation, inputs=inputs)
     if joint <= TOLERANCE:
         return
-    for name, index in permutation.items():
-        change = max_logit_difference(model, spec, {name: index}, inputs=inputs)
+    for names in spec.together():
+        change = max_logit_difference(model, spec, {name: permutation[name] for name in names}, inputs=inputs)
         if not change <= TOLERANCE:
             raise SymmetryError(
-                f"Permuting the units of {name!r} changes the function by {change:.2g} (relative to the "
+                f"Permuting the units of {names[0]!r} changes the function by {change:.2g} (relative to the "
                 f"largest logit), so the spec is wrong for this model."
             )
     raise SymmetryError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lmc.symmetry.axes import (
     Axis,
@@ -62,6 +62,18 @@ def group_names(axes: Mapping[str, tuple[Axis, ...]], parameters: list[str]) -> 
         taken.add(label)
         result[atom_name] = (label, size)
     return result
+
+
+def block_names(
+    blocks: Mapping[str, str], names: Mapping[str, tuple[str, int]], axes: Iterable[tuple[Axis, ...]]
+) -> dict[str, tuple[str, int]]:
+    """Names and sizes of the blocks that no tensor has by themselves: those of the first units in them."""
+    sizes = {atom.name: atom.size for terms in axes for axis in terms for atom in groups_in(axis)}
+    found: dict[str, tuple[str, int]] = {}
+    for units, outer in blocks.items():
+        if outer not in names and outer not in found:
+            found[outer] = (f"{names[units][0]} blocks", sizes[outer])
+    return found
 
 
 def renamed(axis: Axis, names: Mapping[str, tuple[str, int]]) -> Axis:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from lmc.symmetry.axes import Axis, Fixed, SymmetryError, Unifier, groups_in, spans
+from lmc.symmetry.blocks import find_blocks, merged
 from lmc.symmetry.call import Call, Known, operation
 from lmc.symmetry.capture import Captured, place_of, shape_of
-from lmc.symmetry.naming import group_names, outer_factors, renamed
+from lmc.symmetry.naming import block_names, group_names, outer_factors, renamed
 from lmc.symmetry.reshaped import Reshaped, Terms
 from lmc.symmetry.rules import RULES
 from lmc.symmetry.rules_pointwise import NONLINEARITIES
@@ -161,22 +162,40 @@ class Reading:
 
     # The result.
 
-    def result(self) -> tuple[PermutationSpec, dict[str, tuple[Tap, ...]]]:
-        """The spec, with names for the groups, and where each group's activations can be read."""
-        axes = {name: tuple(map(self.unifier.resolve, self._axes_of(name))) for name in self.state}
+    def result(self, *, own_orders: bool = True) -> tuple[PermutationSpec, dict[str, tuple[Tap, ...]]]:
+        """The spec, with names for the groups, and where each group's activations can be read.
+
+        With `own_orders` every block (an attention head, a group of GroupNorm) may reorder its units by itself where
+        that seems to hold, else all blocks alike.
+        """
+        resolved = {name: tuple(map(self.unifier.resolve, self._axes_of(name))) for name in self.state}
+        blocks = find_blocks(resolved.values(), self._known_terms()) if own_orders else {}
+        axes = {name: tuple(merged(axis, blocks) for axis in terms) for name, terms in resolved.items()}
         names = group_names(axes, [name for name in self.state if name in self.parameters])
+        names.update(block_names(blocks, names, resolved.values()))
         spec = PermutationSpec(
             groups=dict(names.values()),
             axes={name: tuple(renamed(axis, names) for axis in terms) for name, terms in axes.items()},
             parameters=tuple(name for name in self.state if name in self.parameters),
+            blocks={names[units][0]: names[outer][0] for units, outer in blocks.items()},
         )
-        return spec, self._taps(names)
+        return spec, self._taps(names, blocks)
+
+    def _known_terms(self) -> Iterator[Terms]:
+        """The terms of all activations, as they are known by now."""
+        for known in self.terms.values():
+            for terms in known if isinstance(known, list) else [known]:
+                if isinstance(terms, Reshaped):
+                    if not terms.asked():
+                        continue
+                    terms = terms.axes()
+                yield tuple(map(self.unifier.resolve, terms))
 
     def unused(self) -> tuple[str, ...]:
         """The parameters that no operation uses."""
         return tuple(n for n in self.state if n in self.parameters and id(self.state[n]) not in self.used)
 
-    def _taps(self, names: Mapping[str, tuple[str, int]]) -> dict[str, tuple[Tap, ...]]:
+    def _taps(self, names: Mapping[str, tuple[str, int]], blocks: Mapping[str, str]) -> dict[str, tuple[Tap, ...]]:
 
         last: dict[str, Tap] = {}
         active: dict[str, tuple[Tap, ...]] = {}
@@ -186,7 +205,7 @@ class Reading:
                 terms = terms.axes()
             if not isinstance(terms, tuple):
                 continue
-            axes = tuple(renamed(self.unifier.resolve(axis), names) for axis in terms)
+            axes = tuple(renamed(merged(self.unifier.resolve(axis), blocks), names) for axis in terms)
             for tap in taps_of(node, axes):
                 last[tap.group] = tap
                 if operation(node) in NONLINEARITIES:

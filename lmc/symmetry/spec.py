@@ -40,6 +40,8 @@ class PermutationSpec:
         groups: group name to number of units.
         axes: for every entry of the state dict, the term along each of its axes.
         parameters: the entries that are parameters, so that matching can leave buffers out.
+        blocks: for a group whose units lie in blocks of equal size, the group of these blocks. Its permutations move
+            the units of one block to one block, the same for all groups with these blocks, and in any order there.
 
     Raises:
         SymmetryError: an axis names a group that is not in `groups`, or gives it another size.
@@ -48,6 +50,7 @@ class PermutationSpec:
     groups: dict[str, int]
     axes: dict[str, tuple[Axis, ...]]
     parameters: tuple[str, ...]
+    blocks: dict[str, str] = field(default_factory=dict)
     _pieces: dict[str, tuple[Piece, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,16 @@ class PermutationSpec:
         for name in self.parameters:
             if name not in self.axes:
                 raise SymmetryError(f"the parameter {name!r} has no axes in the spec.")
+        for units, blocks in self.blocks.items():
+            if self.groups.get(units, 1) % self.groups.get(blocks, 2):
+                raise SymmetryError(f"the groups {units!r} and {blocks!r} do not divide into blocks: {self.groups}.")
+
+    def together(self) -> list[tuple[str, ...]]:
+        """The groups, those that move together side by side: blocks first, then the groups whose units lie in them."""
+        inside: dict[str, list[str]] = {}
+        for units, blocks in self.blocks.items():
+            inside.setdefault(blocks, []).append(units)
+        return [(name, *inside.get(name, ())) for name in self.groups if name not in self.blocks]
 
     def index(
         self, axis: Axis, permutation: Mapping[str, Tensor], device: torch.device | str | None = None
@@ -90,6 +103,7 @@ class PermutationSpec:
             "groups": dict(self.groups),
             "axes": {name: [_axis_to_json(axis) for axis in axes] for name, axes in self.axes.items()},
             "parameters": list(self.parameters),
+            "blocks": dict(self.blocks),
         }
 
     @classmethod
@@ -103,9 +117,10 @@ class PermutationSpec:
             groups = {str(name): int(size) for name, size in data["groups"].items()}
             axes = {name: tuple(map(_axis_from_json, terms)) for name, terms in data["axes"].items()}
             parameters = tuple(data["parameters"])
+            blocks = dict(data.get("blocks", {}))
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise SymmetryError(f"this is not a permutation spec: {error!r}.") from error
-        return cls(groups=groups, axes=axes, parameters=parameters)
+        return cls(groups=groups, axes=axes, parameters=parameters, blocks=blocks)
 
 
 def _index(axis: Axis, permutation: Mapping[str, Tensor], device: torch.device | str | None) -> Tensor:
