@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from lmc.errors import InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, list_datasets
+from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture, list_datasets
 from lmc.store import Store
 
 SHAPE = ("arch", "width", "depth", "norm", "activation")
@@ -181,7 +181,10 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
     tests = [row["error"] for row in about["curves"] if row["split"] == "test"]
     loaded = "loaded" in about
     for name in SHAPE if loaded else (*SHAPE, "dataset", "dtype", "recipe", "seed", "order_seed"):
-        config[name]  # a KeyError here, not on the page
+        config[name]  # a KeyError or ValueError here, not on the page
+    get_architecture(config["arch"])
+    if not loaded:
+        dataset_info(config["dataset"])
     return Entry(
         id=id,
         label=str(about["label"]),

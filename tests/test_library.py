@@ -87,8 +87,13 @@ def test_networks_trained_otherwise_are_not_compared(tmp_path):
 
 def test_a_network_by_another_hand_is_left_out(tmp_path):
     store = Store(tmp_path, shipped=None)
-    for id, about in (("0" * 16, {}), ("1" * 16, {"label": "x", "config": {"arch": "mlp"}, "curves": []})):
-        store.save_network(id, about, {})
+    shape = {"arch": "lstm", "width": 4, "depth": 2, "norm": "none", "activation": "relu"}
+    abouts = [
+        {},
+        *({"label": "x", "config": config, "curves": [], "loaded": []} for config in ({"arch": "mlp"}, shape)),
+    ]
+    for i, about in enumerate(abouts):
+        store.save_network(f"{i:016x}", about, {})
     assert Library(store).networks() == []
 
 

@@ -63,8 +63,8 @@ def show_one(entry: Entry, uses: Sequence[Use]) -> None:
     """What one network is, how it learned, where it was used, and its file."""
     st.subheader(plain(_title(entry)), anchor=False)
     st.markdown(in_words(entry))
-    for sentence in entry.report[1:]:
-        st.markdown(f"- {plain(sentence)}")
+    if entry.report[1:]:
+        st.markdown("\n".join(f"- {plain(sentence)}" for sentence in entry.report[1:]))
     _curves([entry])
     again = training(entry)
     if again is not None:
