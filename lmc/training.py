@@ -2,13 +2,12 @@
 
 Networks of one family are trained in stacks of one fixed size, empty places filled with copies: measured, that is
 what makes a network's numbers independent of its neighbours and its place, bit for bit on the CPU (without
-convolutions also of the number of threads). The small parameters of a stack lie in one tensor, each network padded to
-a multiple of 64 numbers, so that the optimiser is one call and every network's numbers meet the same vector
-instructions.
+convolutions also of the number of threads).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from lmc.data import Dataset
 from lmc.data.augment import augment
 from lmc.interpolation import evaluate
+from lmc.parameters import Parameters
 from lmc.seeds import generator, seed_for
 from lmc.stacking import (
     State,
@@ -31,8 +31,7 @@ from lmc.stacking import (
     unstack,
 )
 
-PADDING = 64  # numbers
-ALONE = 32_768  # numbers; a larger parameter is a tensor of its own, so that its gradient need not be copied
+BETWEEN_REPORTS = 0.5  # seconds, in an epoch
 
 
 class Schedule(Protocol):
@@ -101,8 +100,9 @@ def train(
     """Train the networks that begin at `starts`; each sees the batches that its order seed gives.
 
     `model` is a template whose own numbers are not used; starts and dataset share device and dtype. `checkpoints`
-    are epochs to keep beside the last one (0: the start). `report(share, text)` is called after every epoch and may
-    raise to stop; `finished(place, trained)` as soon as a stack is done. Results are in the order of `starts`.
+    are epochs to keep beside the last one (0: the start). `report(share, text)` is called after every epoch, and each
+    half second in a long one, and may raise to stop; `finished(place, trained)` as soon as a stack is done. Results
+    are in the order of `starts`.
     """
     size = stack_size(model)
     keep = {*checkpoints, schedule.epochs}
@@ -116,16 +116,26 @@ def train(
         trained = [Trained() for _ in filled]
         _record(trained, stack, 0, None, keep)
         for epoch in range(1, schedule.epochs + 1):
-            losses = stack.run_epoch(epoch)
-            _record(trained, stack, epoch, losses, keep)
-            done = (first + len(places) * epoch / schedule.epochs) / len(starts)
-            if report:
-                report(done, f"training, epoch {epoch} of {schedule.epochs}")
+            tell = _telling(report, (first / len(starts), len(places) / len(starts)), epoch, schedule.epochs)
+            _record(trained, stack, epoch, stack.run_epoch(epoch, tell), keep)
+            tell(1.0)
         for place, result in zip(places, trained, strict=False):
             if finished:
                 finished(place, result)
             results.append(result)
     return results
+
+
+def _telling(
+    report: Callable[[float, str], None] | None, part: tuple[float, float], epoch: int, epochs: int
+) -> Callable[[float], None]:
+    """What tells `report` of the share of an epoch that is done; `part` is the start and length of the stack's work."""
+
+    def tell(share: float) -> None:
+        if report:
+            report(part[0] + part[1] * (epoch - 1 + share) / epochs, f"training, epoch {epoch} of {epochs}")
+
+    return tell
 
 
 def _record(trained: list[Trained], stack: _Stack, epoch: int, losses: Tensor | None, keep: set[int]) -> None:
@@ -155,19 +165,20 @@ class _Stack:
         self.steps = len(dataset.train_y) // schedule.batch_size
         states = stack_states(starts)
         self.buffers = {name: states[name] for name in buffer_names(model)}
-        self.parameters = _Parameters({name: states[name] for name, _ in model.named_parameters()})
+        self.parameters = Parameters({name: states[name] for name, _ in model.named_parameters()})
         self.optimizer = _optimizer(self.parameters.tensors, schedule)
         self.device, self.black = dataset.train_x.device, dataset.black()
         model.train()
         self.step = step or training_step(model, (*self._values(), *self._batch(self._order(1), 0)))
 
-    def run_epoch(self, epoch: int) -> Tensor:
-        """One pass over the training set; mean loss of its batches, `[stack]`."""
+    def run_epoch(self, epoch: int, tell: Callable[[float], None]) -> Tensor:
+        """One pass over the training set; mean loss of its batches, `[stack]`. `tell` hears the share done."""
         order = self._order(epoch)
         draws = [generator("augment", seed, epoch) for seed in self.order_seeds]
         total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.device)
         values = self._values()
         self.model.train()
+        told = time.monotonic()
         for i in range(self.steps):
             x, y = self._batch(order, i)
             x = augment(x, self.schedule.augment, draws, self.black)
@@ -177,6 +188,9 @@ class _Stack:
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
             total += losses
+            if time.monotonic() - told > BETWEEN_REPORTS:
+                tell((i + 1) / self.steps)
+                told = time.monotonic()
         return total / self.steps
 
     def test(self) -> tuple[Tensor, Tensor]:
@@ -198,44 +212,6 @@ class _Stack:
     def _batch(self, order: Tensor, i: int) -> tuple[Tensor, Tensor]:
         chosen = order[:, i * self.schedule.batch_size : (i + 1) * self.schedule.batch_size]
         return self.dataset.train_x[chosen], self.dataset.train_y[chosen]
-
-
-class _Parameters:
-    """The parameters of a stack: `named` for the network, `tensors` (large ones, and one of all small) to optimise."""
-
-    def __init__(self, stacked: State) -> None:
-        own = {n: t.clone() for n, t in stacked.items() if t[0].numel() >= ALONE and t[0].numel() % PADDING == 0}
-        small = {n: t for n, t in stacked.items() if n not in own}
-        flat, views = _one_tensor(small)
-        flat.grad, gradients = _one_tensor(small)
-        self.named = {name: own[name] if name in own else views[name] for name in stacked}
-        self.tensors = [*own.values(), flat] if small else list(own.values())
-        self._places = {name: place for place, name in enumerate(stacked)}
-        self._own, self._gradients = own, gradients
-
-    def set_gradients(self, gradients: Sequence[Tensor]) -> None:
-        """Give the optimiser these gradients, one a name, in the order of the names."""
-        for name, tensor in self._own.items():
-            tensor.grad = gradients[self._places[name]].contiguous()
-        if self._gradients:
-            copied = [gradients[self._places[name]] for name in self._gradients]
-            torch._foreach_copy_(list(self._gradients.values()), copied)
-
-
-def _one_tensor(stacked: State) -> tuple[Tensor, State]:
-    """A copy of all tensors inside one `[stack, padded]` tensor, and views of it by name."""
-    if not stacked:
-        return torch.zeros(0), {}
-    sizes = {name: tensor[0].numel() for name, tensor in stacked.items()}
-    first = next(iter(stacked.values()))
-    padded = -(-sum(sizes.values()) // PADDING) * PADDING
-    flat = torch.zeros(len(first), padded, dtype=first.dtype, device=first.device)
-    views, start = {}, 0
-    for name, size in sizes.items():
-        views[name] = flat[:, start : start + size].view(stacked[name].shape)
-        views[name].copy_(stacked[name])
-        start += size
-    return flat, views
 
 
 def _optimizer(tensors: list[Tensor], schedule: Schedule) -> torch.optim.Optimizer:
