@@ -123,7 +123,7 @@ def layers_chart(layers: Table) -> Any:
     rows["layer"] = rows["permutation"].map({g: f"{g} ({_units(rows, g)} units)" for g in groups})
     rows["share"] = [f"{100 * v:.0f}% moved" for v in rows["moved"]]
     low = min(0.0, float(rows[["similarity_before", "similarity_after"]].min().min()))
-    scale = alt.Scale(domain=[low, 1], nice=False, range=[0, alt.ExprRef("width - 120")])
+    scale = alt.Scale(domain=[low, 1], nice=False, range=[14, alt.ExprRef("width - 120")])
     title = "Mean similarity of matched units: ○ before → ● after"
     x = alt.X(
         "similarity_before:Q",

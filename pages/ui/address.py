@@ -73,5 +73,5 @@ def _split(given: list[str]) -> list[str]:
 def _spelled(value: object) -> list[str]:
     """Lists of numbers stand in one text field each, names are chosen one by one."""
     if not isinstance(value, tuple):
-        return [str(value)]
+        return ["0" if value == 0 else str(value)]
     return [" ".join(map(str, value))] if all(isinstance(item, int) for item in value) else list(value)

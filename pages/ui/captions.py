@@ -27,7 +27,7 @@ def measured_on(config: Pair, split: str) -> str:
 
 def barrier_caption(config: Pair, result: Result, split: str, measure: str, above: str) -> str:
     """Definition, data, resolution, the check of the permutations and the device."""
-    step = f": 0.01 of error is {measured(config, split) / 100:.3g} {noun(config)}" if measure == "error" else ""
+    step = f": 0.01 of error is {measured(config, split) / 100:.4g} of them" if measure == "error" else ""
     return (
         f"Barrier: the most by which the curve rises above {above}. Measured on {measured_on(config, split)}{step}. "
         f"Reordering changes no logit by more than {result.metrics['check.max_logit_difference']:.0e} (checked in "
@@ -66,11 +66,6 @@ def wider(config: Pair) -> int | None:
         return None
     least = 128 if config.arch == "mlp" else 0
     return min(high, max(least, 2 * config.width))
-
-
-def shape(config: Pair) -> str:
-    """The networks in a few words: `mlp of width 32`."""
-    return f"{config.arch} of width {config.width}"
 
 
 def ends(config: Pair, members: tuple[int, int]) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,6 @@ from lmc.store import Store
 About = Mapping[str, Any]
 _KEPT = ("id", "label", "config", "loaded")
 _SHAPE = ("arch", "width", "depth", "norm", "activation")
-_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}$")
 _ANY_SIDE = ("vgg", "resnet")  # they take the mean over the last pixels
 
 
@@ -30,24 +28,12 @@ def _networks(store: Store, _changed: int) -> tuple[About, ...]:
 
 def loaded(known: Sequence[About]) -> dict[str, About]:
     """`LABEL · ID` → what is known of each network that was read from a file."""
-    return {option(about): about for about in known if "loaded" in about}
-
-
-def option(about: About) -> str:
-    """How a loaded network is called in the picker and in the address."""
-    return f"{about['label']} · {about['id']}"
-
-
-def id_of(word: str) -> str | None:
-    """The id in `ID` or `LABEL · ID`, None if there is none."""
-    found = _ID.search(word.strip())
-    return found.group() if found else None
+    return {f"{about['label']} · {about['id']}": about for about in known if "loaded" in about}
 
 
 def asked_ids(given: Sequence[str]) -> list[str]:
-    """The ids in the words of an address: `LABEL · ID` is one, words that are but ids may stand in one text."""
-    words = [[text] if "·" in text else text.replace(",", " ").split() for text in given]
-    return [id_of(word) or word for part in words for word in part]
+    """The ids in an address: one for each `load`, or several in one."""
+    return [word for text in given for word in text.replace(",", " ").split()]
 
 
 def words_of(chosen: Sequence[About], dataset: str) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmc.data import dataset_info, on_disk
+from lmc.data import dataset_info, default_data_dir, on_disk
 from lmc.errors import InputError
 from lmc.experiments import METHODS, RECIPES, Pair, get_architecture
 from lmc.experiments.recipe import RECIPE_FIELDS
@@ -28,7 +28,7 @@ from pages.ui.choices import (
     suggested_recipe,
 )
 from pages.ui.controls import asked_view
-from pages.ui.loaded import About, asked_ids, differences, fitting, id_of, loaded, option, words_of
+from pages.ui.loaded import About, asked_ids, differences, fitting, loaded, words_of
 from pages.ui.presets import PRESETS
 from pages.ui.runs import known_networks
 
@@ -89,7 +89,6 @@ def _read_address(offered: dict[str, About]) -> None:
             notes.append(f"{InputError('load', ids, 'two different networks would be right')}")
         elif not differences(chosen):
             words |= words_of(chosen, words.get("dataset", [FIRST[0]])[0])
-        st.session_state["load"] = [option(about) for about in chosen]
     config, refused = lenient(words)
     st.session_state["_asked_notes"] = notes + refused + asked_view(config)
     st.session_state["_asked_config"] = None
@@ -139,23 +138,34 @@ def _networks(known: Sequence[About], offered: dict[str, About]) -> tuple[Words,
 
 
 def _loaded(offered: dict[str, About]) -> tuple[list[About], list[str]]:
-    """The loaded networks that are to be compared: none, or two and more."""
+    """The loaded networks that are to be compared: none, or two and more.
+
+    The address holds their ids, so it is kept here and not by Streamlit, which would write the labels too.
+    """
     if not offered:
         return [], []
+    options = {about["id"]: name for name, about in offered.items()}
+    asked_for = asked_ids(st.query_params.get_all("load"))
+    if asked_for != st.session_state.get("_load_kept", []):  # the first run, or back and forward
+        st.session_state["load"] = [options[id] for id in dict.fromkeys(asked_for) if id in options]
     names = st.multiselect(
         "Loaded networks",
         list(offered),
         key="load",
-        bind="query-params",
         help="Two or more networks that were read from files take the place of the trained ones.",
     )
     chosen = [offered[name] for name in names]
+    ids = [about["id"] for about in chosen]
+    if ids:
+        st.query_params["load"] = ids
+    elif asked_for:
+        del st.query_params["load"]
+    st.session_state["_load_kept"] = ids
     if len(chosen) == 1:
         st.caption("Choose a second one. Until then trained networks are shown.")
     if len(chosen) < 2:
         return [], []
     if different := differences(chosen):
-        ids = [id_of(name) or name for name in names]
         error = InputError("load", ids, f"only networks that are alike can be mixed ({'; '.join(different)})")
         return [], [f"{error} Trained networks are shown instead."]
     return chosen, []
@@ -179,7 +189,10 @@ def _dataset(names: list[str], on_change: Callable[[], None] | None) -> str:
     name = _select("dataset", "Data set", names, names[0], on_change=on_change)
     info = dataset_info(name)
     noun = "points" if info.kind == "points" else "images"
-    where = "" if on_disk(name) else " Not on this machine yet: the first run fetches it."
+    absent = " Not on this machine yet: the first run fetches it."
+    if name.startswith("folder:"):
+        absent = f" Its images are not in {default_data_dir()}."
+    where = "" if on_disk(name) else absent
     size = "" if noun == "points" else f" of {'×'.join(map(str, info.input_shape[1:]))} pixels"
     st.caption(f"{info.title}: {info.train_images:,} + {info.test_images:,} {noun}{size}.{where}")
     return name

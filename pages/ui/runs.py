@@ -99,7 +99,7 @@ def _progress(config: Pair) -> None:
     left = "" if status.seconds_left is None else f", about {max(1, round(status.seconds_left))} s left"
     networks = ", ".join(network.label for network in config.networks())
     with st.container(border=True):
-        st.markdown(f"**Computing** width {config.width}, networks {networks}")
+        st.markdown(f"**Computing** {config.arch} of width {config.width} on {config.dataset}, networks {networks}")
         st.progress(min(1.0, status.share), text=f"{status.text[:1].upper()}{status.text[1:]}{left}")
         st.button("Cancel", icon=":material/cancel:", on_click=runs.cancel, args=(config.id,), key="cancel_run")
         st.caption("You can go on using the page. The run finishes also when this tab is closed.")

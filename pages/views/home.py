@@ -40,7 +40,7 @@ steps = [
     (
         "none",
         "2. On the line between them lies a hill" if hill else "2. On the line between them lies no hill",
-        f"Mix their weights, and the mixture is wrong on up to {percent(barriers['none'])} more than its ends.",
+        f"Mix their weights, and the error rises up to {percent(barriers['none'])} above its ends.",
     )
 ]
 if matched:

@@ -64,7 +64,10 @@ see.markdown(
     "mixes jobs. Matching moves B's units to the places of their likes in A, and changes nothing about what B answers."
 )
 attempt.markdown(
-    "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "
+    "**Try this.** Add the random permutation: it is no better than none. Look at the training data: is the hill lower "
+    "there? Load further networks of the same shape: single pairs differ by many points."
+    if config.load
+    else "**Try this.** Raise the width and watch the hill shrink. Take six seeds: single pairs differ by many points. "
     "Add the random permutation: it is no better than none. Give both networks seed 0 and other data orders: some "
     f"hills come from the order of the {captions.noun(config)} alone."
 )

@@ -12,6 +12,25 @@ def store(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.fixture(scope="module")
+def stored(store):
+    """The store with two loaded networks, called `my-net/a` and `other-b`: the shipped ones in other words."""
+    import numpy as np
+    import torch
+
+    from lmc.experiments import Pair
+    from lmc.experiments.files import import_file
+    from lmc.loading import to_safetensors
+    from lmc.store import Store
+
+    kept, ids = Store(store), []
+    for network, label in zip(Pair().networks(), ("my-net/a", "other-b"), strict=True):
+        arrays = kept.load_checkpoint(network.id, network.last_epoch)
+        state = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        ids.append(import_file(to_safetensors(state, {}), label, kept, "digits").id)
+    return ids
+
+
 @pytest.fixture
 def app(store, monkeypatch):
     """A function that opens the app, at a page and with query parameters."""

@@ -19,7 +19,7 @@ def test_the_story_opens_with_shipped_numbers_and_no_error(app):
     assert test.title[0].value == "Are all trained networks the same network?"
     assert len(charts(test)) == 3  # the hill, the matched line, the three-unit network
     assert [metric.value for metric in test.metric] == ["96%", "97%"]
-    assert "69% above its ends" in text(test) and "the hill: 3.7%" in text(test)
+    assert "up to 69% above its ends" in text(test) and "the hill: 3.7%" in text(test)
 
 
 def test_swapping_units_by_hand_moves_weights_and_keeps_the_output(app):

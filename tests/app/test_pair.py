@@ -33,7 +33,7 @@ def test_the_default_shows_at_once_and_says_what_the_tables_say(app):
     lowest = min(result.metrics[f"error_barrier.{m}.direct.test"] for m in ("weight", "activation"))
     without = result.metrics["error_barrier.none.direct.test"]
     assert f"from {100 * without:.0f}% to {100 * lowest:.1f}%" in text(test)
-    assert "360 test images, so 0.01 of error is 3.6 images" in text(test)
+    assert "Measured on 360 test images: 0.01 of error is 3.6 of them" in text(test) and "on cpu" in text(test)
     assert test.code[0].value == "python -m lmc pair"
 
 
@@ -60,7 +60,10 @@ def test_changing_the_method_needs_no_run(app, store):
         ({"width": "wide"}, "width: wide cannot be used"),
         ({"seeds": "3"}, "seeds: 3 cannot be used; pair needs at least 2 networks."),
         ({"seeds": "1 1"}, "seeds: 1 1 cannot be used; two networks would be the same"),
-        ({"norm": "batch"}, "norm: batch cannot be used; choose one of: none, layer."),
+        ({"norm": "group"}, "norm: group cannot be used; choose one of: none, layer, batch."),
+        ({"arch": "vgg"}, "arch: vgg cannot be used; vgg needs images of at least 16x16 pixels"),
+        ({"arch": "resnet", "dataset": "points"}, "dataset: points cannot be used"),
+        ({"load": "0123456789abcdef"}, "load: 0123456789abcdef cannot be used; no network of that id"),
         ({"method": "magic"}, "method: magic cannot be used"),
         ({"points": "1"}, "points: 1 cannot be used"),
         ({"epochs": "x"}, "epochs: x cannot be used"),
