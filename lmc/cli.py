@@ -100,7 +100,7 @@ def _load(options: dict[str, Any], file: ProgressFile | None) -> int:
 
 def _about_loaded(one: Gathered) -> list[str]:
     assert one.network
-    fits = ", ".join(one.datasets) or "none of the published ones; a folder of images may fit"
+    fits = ", ".join(one.network.datasets) or "none of the published ones; a folder of images may fit"
     sentences = (*one.network.report, f"Data sets that fit: {fits}")
     return [f"{one.network.id}  {one.network.label}", *(f"  {sentence}." for sentence in sentences)]
 

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from lmc.errors import InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture, list_datasets
+from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture
 from lmc.store import Store
 
 SHAPE = ("arch", "width", "depth", "norm", "activation")
@@ -191,7 +191,7 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
         origin="loaded" if loaded else "shipped" if shipped else "trained",
         config=config,
         dataset="" if loaded else config["dataset"],
-        datasets=tuple(about.get("datasets") or _same_inputs(config)) if loaded else (config["dataset"],),
+        datasets=tuple(about["datasets"]) if loaded else (config["dataset"],),
         epochs=None if loaded else config["recipe"]["epochs"],
         error=tests[-1] if tests and math.isfinite(tests[-1]) else None,
         written=files["network.json"].st_mtime,
@@ -200,17 +200,6 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
         curves=about["curves"],
         report=tuple(about.get("loaded", ())),
     )
-
-
-def _same_inputs(config: dict[str, Any]) -> list[str]:
-    """The data sets of the inputs and classes that a loaded network is known to take; others may fit as well."""
-    fits = []
-    for name in list_datasets():
-        info = dataset_info(name)
-        numbers = (math.prod(info.input_shape),)
-        if len(info.classes) == config["classes"] and tuple(config["input_shape"]) in (info.input_shape, numbers):
-            fits.append(name)
-    return fits
 
 
 def _use(id: str, content: dict[str, Any]) -> Use:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmc.data import dataset_info, resolve
+from lmc.data import DatasetInfo, dataset_info, list_datasets, resolve
 from lmc.errors import InputError
 from lmc.experiments.base import ID
 from lmc.experiments.networks import Loaded
@@ -27,13 +27,15 @@ CHECK_INPUTS = 8  # images
 class Imported:
     """A network that was read from a file and now lies in the store.
 
-    `shape` holds arch, width, depth, norm and activation; `report` is what was recognised and ignored, in sentences.
+    `shape` holds arch, width, depth, norm and activation; `report` is what was recognised and ignored, in sentences;
+    `datasets` are those whose inputs and classes it takes.
     """
 
     id: str
     label: str
     shape: dict[str, Any]
     report: tuple[str, ...]
+    datasets: tuple[str, ...]
 
 
 def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str | None, report: Report) -> Words:
@@ -85,16 +87,18 @@ def import_file(
     arrays = {name: tensor.numpy() for name, tensor in found.state.items()}
     id = digest(arrays)[:16]
     shape = {name: getattr(found, name) for name in _SHAPE}
+    datasets = tuple(name for name in list_datasets() if _takes(found, dataset_info(name)))
     about = {
         "id": id,
         "label": label,
         "config": {**shape, "input_shape": list(found.input_shape), "classes": found.classes},
         "loaded": list(report),
+        "datasets": list(datasets),
         "curves": [],
         "made_with": {},
     }
     store.save_network(id, about, {Loaded.last_epoch: arrays})
-    return Imported(id, label, shape, report)
+    return Imported(id, label, shape, report, datasets)
 
 
 def stored(id: str, store: Store) -> Imported:
@@ -102,7 +106,16 @@ def stored(id: str, store: Store) -> Imported:
     about = store.load_about(id)
     if about is None or "loaded" not in about:
         raise InputError("load", id, "a file, or the id of a network that was loaded into this store, would be right")
-    return Imported(id, about["label"], {name: about["config"][name] for name in _SHAPE}, tuple(about["loaded"]))
+    shape = {name: about["config"][name] for name in _SHAPE}
+    return Imported(id, about["label"], shape, tuple(about["loaded"]), tuple(about["datasets"]))
+
+
+def _takes(found: Recognised, info: DatasetInfo) -> bool:
+    try:
+        found.check_inputs(info.input_shape, len(info.classes))
+    except InputError:
+        return False
+    return True
 
 
 def _spelled(found: Recognised) -> str:

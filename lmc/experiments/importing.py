@@ -8,25 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lmc.data import dataset_info, list_datasets
 from lmc.errors import CheckFailed, InputError
 from lmc.experiments.files import Imported, import_file
-from lmc.experiments.networks import Loaded
 from lmc.experiments.options import check_name
 from lmc.experiments.work import Report, part, quiet
 from lmc.store import Store
-from models import get_architecture
 
 MAX_LABEL = 80  # characters, as options.check_name allows
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What became of one file: a `network` with the names of the `datasets` that fit it, or a sentence `refused`."""
+    """What became of one file: a `network`, or a sentence `refused`."""
 
     file: str
     network: Imported | None = None
-    datasets: tuple[str, ...] = ()
     refused: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -35,7 +31,7 @@ class Gathered:
             return {"file": self.file, "refused": self.refused}
         content = asdict(self.network)
         shape = content.pop("shape")
-        return {"file": self.file, **content, **shape, "datasets": list(self.datasets)}
+        return {"file": self.file, **content, **shape}
 
 
 def import_files(
@@ -80,28 +76,9 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def fitting_datasets(id: str, network: Imported, store: Store) -> tuple[str, ...]:
-    """The data sets whose inputs and classes the loaded network takes, as shapes of its tensors tell."""
-    from lmc.loading.layout import expected_shapes
-
-    about, state = store.load_about(id), store.load_checkpoint(id, Loaded.last_epoch)
-    if about is None or state is None:
-        return ()
-    shapes = {name: value.shape for name, value in state.items()}
-    arch, width, depth, norm = (network.shape[name] for name in ("arch", "width", "depth", "norm"))
-    fits = []
-    for name in list_datasets():
-        info = dataset_info(name)
-        if len(info.classes) == about["config"]["classes"] and not get_architecture(arch).refusal(info.input_shape):
-            wanted = expected_shapes(arch, info.input_shape, len(info.classes), width, depth, norm)
-            fits += [name] if wanted == shapes else []
-    return tuple(fits)
-
-
 def _gathered(file: str | Path, name: str, label: str, store: Store, activation: str | None) -> Gathered:
     try:
         network = import_file(Path(file), label, store, activation=activation)
-        datasets = fitting_datasets(network.id, network, store)
     except InputError as error:
         return Gathered(
             name, refused=f"{name} cannot be used; {error.right}." if error.option == "load" else str(error)
@@ -110,6 +87,6 @@ def _gathered(file: str | Path, name: str, label: str, store: Store, activation:
         return Gathered(name, refused=f"{name} cannot be used; {error}.")
     about = store.load_about(network.id) or {}
     config = {**about.get("config", {}), **network.shape}
-    changes = {"label": label, "config": config, "loaded": list(network.report), "datasets": list(datasets)}
+    changes = {"label": label, "config": config, "loaded": list(network.report), "datasets": list(network.datasets)}
     store.update_about(network.id, changes)
-    return Gathered(name, network, datasets)
+    return Gathered(name, network)
