@@ -122,7 +122,7 @@ def _permute(spec: PermutationSpec, permutation: Mapping[str, Tensor], name: str
 
 
 def validate(spec: PermutationSpec, permutation: Mapping[str, Tensor]) -> None:
-    """Check that every entry is a permutation of a group of the spec.
+    """Check that every entry is a permutation of a group of the spec, and that blocks keep together.
 
     Raises:
         ValueError: one sentence naming the group and what would be right.
@@ -137,10 +137,8 @@ def validate(spec: PermutationSpec, permutation: Mapping[str, Tensor]) -> None:
         if not torch.equal(index.sort().values.cpu(), torch.arange(size)):
             raise ValueError(f"the index of {name!r} must hold each of 0 … {size - 1} exactly once.")
     for name, blocks in spec.blocks.items():
-        if name in permutation or blocks in permutation:
-            count = spec.groups[blocks]
-            moved = permutation.get(name, torch.arange(spec.groups[name])).view(count, -1) // (
-                spec.groups[name] // count
-            )
-            if not torch.equal(moved, permutation.get(blocks, torch.arange(count))[:, None].expand_as(moved)):
-                raise ValueError(f"the index of {name!r} must keep blocks together and move them as {blocks!r} does.")
+        units, count = spec.groups[name], spec.groups[blocks]
+        came_from = permutation.get(name, torch.arange(units)).cpu().reshape(count, -1) // (units // count)
+        order = permutation.get(blocks, torch.arange(count)).cpu()
+        if not torch.equal(came_from, order[:, None].expand_as(came_from)):
+            raise ValueError(f"the index of {name!r} must keep blocks together and move them as {blocks!r} does.")

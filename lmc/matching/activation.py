@@ -39,9 +39,10 @@ def unit_similarity(task: Task, kernel: str) -> dict[str, Tensor]:
     sums: dict[str, _Moments] = {}
     for images in task.inputs.split(_images(task)):
         of_a, of_b = task.traced.activations(task.a, images), task.traced.activations(task.b, images)
-        for group, values in of_a.items():
+        for group in of_a.keys() - task.spec.blocks.values():
+            values = of_a[group]
             sums.setdefault(group, _Moments()).add(values.double(), of_b[group].double())
-    found = [group for group in task.spec.groups if group in sums and group not in task.spec.blocks.values()]
+    found = [group for group in task.spec.groups if group in sums]
     return {group: sums[group].pearson() if kernel == "pearson" else sums[group].dot() for group in found}
 
 

@@ -7,9 +7,10 @@ order of its own; then the units of all blocks are one group, whose permutations
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from lmc.symmetry.axes import Axis, Fixed, Group, Product, Sum, concatenation, groups_in, product
+from lmc.symmetry.axes import Axis, Fixed, Group, Product, Sum, concatenation, product
 
 Terms = tuple[Axis, ...]
 
@@ -18,8 +19,9 @@ def find_blocks(tensors: Iterable[Terms], activations: Iterable[Terms]) -> dict[
     """Atom of the units → atom of their blocks.
 
     Units qualify that never occur without their blocks: in the `tensors` of the state dict only right behind them in
-    a product, in `activations` somewhere in the same tensor. (A product of activations of two blocks would break
-    this; whoever uses it checks the function.)
+    a product, in `activations` somewhere in the same tensor. An activation with the blocks along two axes but not the
+    units, as a product of every block with every other has, says that units of two blocks met. (A sum over such
+    products at once leaves no trace in the terms; whoever uses this checks the function.)
     """
     found: dict[str, str] = {}
     others: set[str] = set()  # atoms that also occur elsewhere
@@ -29,10 +31,24 @@ def find_blocks(tensors: Iterable[Terms], activations: Iterable[Terms]) -> dict[
                 if blocks is None or found.setdefault(units, blocks) != blocks:
                     others.add(units)
     for terms in activations:
-        here = {atom.name for axis in terms for atom in groups_in(axis)}
-        others |= {units for units in here & found.keys() if found[units] not in here}
+        times = _times(Product(terms))
+        for units, blocks in found.items():
+            alone = units in times and blocks not in times
+            if alone or times[blocks] > max(1, times[units]):
+                others.add(units)
     kept = {units: blocks for units, blocks in found.items() if units not in others}
     return {units: blocks for units, blocks in kept.items() if blocks not in kept}
+
+
+def _times(axis: Axis) -> Counter[str]:
+    """How often every atom is a factor of an entry; the parts of a sum hold different entries."""
+    if isinstance(axis, Group):
+        return Counter([axis.name])
+    found: Counter[str] = Counter()
+    if isinstance(axis, Product | Sum):
+        for part in axis.parts:
+            found = found + _times(part) if isinstance(axis, Product) else found | _times(part)
+    return found
 
 
 def _occurrences(axis: Axis) -> Iterable[tuple[str, str | None]]:

@@ -170,6 +170,9 @@ class Reading:
         """
         resolved = {name: tuple(map(self.unifier.resolve, self._axes_of(name))) for name in self.state}
         blocks = find_blocks(resolved.values(), self._known_terms()) if own_orders else {}
+        # Units that only a buffer has get no name, so they stay as they are.
+        moving = {atom.name for n in self.parameters for axis in resolved[n] for atom in groups_in(axis)}
+        blocks = {units: outer for units, outer in blocks.items() if units in moving}
         axes = {name: tuple(merged(axis, blocks) for axis in terms) for name, terms in resolved.items()}
         names = group_names(axes, [name for name in self.state if name in self.parameters])
         names.update(block_names(blocks, names, resolved.values()))

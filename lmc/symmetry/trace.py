@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -109,13 +111,21 @@ def trace(model: nn.Module, example: Tensor) -> Traced:
 
 
 def _holds(model: nn.Module, spec: PermutationSpec, example: Tensor) -> bool:
-    """Whether blocks may really reorder their units by themselves: whether a random permutation keeps the function."""
+    """Whether blocks may really reorder their units by themselves: whether a random permutation keeps the function.
+
+    Weights are disturbed first: a layer that starts at zero would hide all that comes before it.
+    """
     from lmc.permutation import random_permutation
     from lmc.symmetry.check import TOLERANCE, max_logit_difference
 
     if example.is_meta:
         return True
     draws = torch.Generator().manual_seed(0)
+    model = copy.deepcopy(model)
+    for weight in model.parameters():
+        if weight.ndim > 1 and weight.is_floating_point():
+            noise = torch.randn(weight.shape, generator=draws, dtype=torch.float64)
+            weight += noise.mul(math.sqrt(len(weight) / max(1, weight.numel()))).to(weight)
     inputs = example[:2]
     if inputs.is_floating_point():
         inputs = torch.randn(inputs.shape, generator=draws, dtype=torch.float64).to(example.device)

@@ -60,35 +60,35 @@ LAYERS = {
     "resnet": ["stem", "blocks.3.conv2", "blocks.6.conv2", *(f"blocks.{i}.conv1" for i in range(9))],
     "vit": [
         "patches",
-        *(f"blocks.{i}.{unit}" for i in range(4) for unit in ("query", "query#2", "value", "up")),
+        *(f"blocks.{i}.{unit}" for i in range(4) for unit in ("query blocks", "query", "value", "up")),
     ],
 }
 
 
 @pytest.mark.parametrize(("name", "norm"), CHOICES)
 def test_the_groups_are_those_on_paper(traced, name: str, norm: str) -> None:
-    _, found = traced(name, norm)
+    model, found = traced(name, norm)
     groups = found.spec.groups
     if norm != "group":
         assert set(groups) == set(LAYERS[name])
         return
-    # Channels are groups of members: two permutations for each, or one where there is but one group.
-    assert {group.removesuffix("#2") for group in groups} == set(LAYERS[name])
-    for name, size in groups.items():
-        channels = found.spec.axes[name.removesuffix("#2") + ".weight"][0]
-        assert channels.size == size * groups.get(name + "#2", 1) or name.endswith("#2")
+    # The channels of a layer lie in its groups, unless there is but one.
+    blocks = found.spec.blocks
+    assert blocks == {layer: f"{layer} blocks" for layer in blocks}
+    assert set(groups) == {*LAYERS[name], *blocks.values()} and len(blocks) > 1
+    norms = [module for module in model.modules() if isinstance(module, nn.GroupNorm)]
+    sizes = {norm.num_channels: norm.num_groups for norm in norms}
+    assert {groups[layer]: groups.get(f"{layer} blocks", 1) for layer in LAYERS[name]} == sizes
 
 
 def test_a_vit_has_heads_and_three_spaces_in_each_block(traced) -> None:
     _, found = traced("vit", "layer")
     spec = found.spec
-    assert [spec.groups[f"blocks.0.{unit}"] for unit in ("query", "query#2", "value", "up")] == [2, 8, 8, 32]
+    assert [spec.groups[f"blocks.0.{unit}"] for unit in ("query blocks", "query", "value", "up")] == [2, 16, 16, 32]
     rows = [spec.axes[f"blocks.0.{layer}.weight"][0] for layer in ("query", "key", "value")]
     assert rows[0] == rows[1] != rows[2] == spec.axes["blocks.0.project.weight"][1]
-    assert [[g.name for g in groups_in(row)] for row in rows[::2]] == [
-        ["blocks.0.query", "blocks.0.query#2"],
-        ["blocks.0.query", "blocks.0.value"],
-    ]
+    assert [g.name for row in rows[::2] for g in groups_in(row)] == ["blocks.0.query", "blocks.0.value"]
+    assert {spec.blocks[f"blocks.0.{unit}"] for unit in ("query", "value")} == {"blocks.0.query blocks"}
     assert isinstance(spec.axes["positions"][0], Fixed)
 
 
@@ -149,7 +149,7 @@ OTHERS = {
             **{
                 f"blocks.{i}.{unit}": size
                 for i in range(2)
-                for unit, size in (("attention.q", 3), ("attention.q#2", 4), ("attention.v", 4), ("mlp.0", 20))
+                for unit, size in (("attention.q blocks", 3), ("attention.q", 12), ("attention.v", 12), ("mlp.0", 20))
             },
         },
     ),
@@ -160,7 +160,12 @@ OTHERS = {
             **{
                 f"blocks.{i}.{unit}": size
                 for i in range(2)
-                for unit, size in (("attention.qkv", 3), ("attention.qkv#2", 4), ("attention.qkv#3", 4), ("mlp.0", 20))
+                for unit, size in (
+                    ("attention.qkv blocks", 3),
+                    ("attention.qkv", 12),
+                    ("attention.qkv#2", 12),
+                    ("mlp.0", 20),
+                )
             },
         },
     ),

@@ -10,7 +10,7 @@ from symmetry_networks import Attention, Channels, PixelNorm, Tokens
 from torch import nn
 from torch.nn import functional as F
 
-from lmc.symmetry import Fixed, check_spec, trace
+from lmc.symmetry import Fixed, Group, Product, check_spec, trace
 
 
 def images(batch: int = 4) -> torch.Tensor:
@@ -18,11 +18,15 @@ def images(batch: int = 4) -> torch.Tensor:
 
 
 def checked(model: nn.Module):
-    """The trace of a model, after the numeric check and one look at its activations for another batch size."""
+    """The trace of a model, after the numeric check and one look at its activations for another batch size.
+
+    Blocks may be without activations of their own: those of the units in them are enough.
+    """
     traced = trace(model, images(3))
     check_spec(model, traced.spec, images(8), torch.Generator().manual_seed(1))
     found = traced.activations(model.state_dict(), images(5))
-    assert {name: values.shape[1] for name, values in found.items()} == traced.spec.groups
+    units = {name: size for name, size in traced.spec.groups.items() if name not in traced.spec.blocks.values()}
+    assert units.items() <= {name: values.shape[1] for name, values in found.items()}.items()
     return traced
 
 
@@ -31,7 +35,8 @@ def conv(inputs: int = 12, outputs: int = 12, **options) -> nn.Conv2d:
 
 
 FREE = {"first": 12, "last": 6}  # the body leaves the 12 channels alone
-BLOCKS = {"first": 3, "first#2": 4, "last": 6}  # they are 3 groups of 4
+# They are 3 groups of 4, and the weight of a grouped convolution has its inputs, without the groups, on axis 1.
+BLOCKS = {"first": 3, "first#2": 4, "last": 6}
 
 # body, its output channels, all groups of the network
 BODIES = {
@@ -44,12 +49,12 @@ BODIES = {
         {"first": 12, "body": 12, "last": 6},
     ),
     "depthwise": (lambda: conv(groups=12), 12, FREE),
-    "depthwise, two outputs each": (lambda: conv(12, 24, groups=12), 24, {"first": 12, "body": 2, "last": 6}),
-    "grouped": (lambda: conv(12, 15, groups=3), 15, {**BLOCKS, "body": 5}),
+    "depthwise, two outputs each": (lambda: conv(12, 24, groups=12), 24, {"first": 12, "body": 24, "last": 6}),
+    "grouped": (lambda: conv(12, 15, groups=3), 15, {**BLOCKS, "body": 15}),
     "grouped twice": (
         lambda: nn.Sequential(conv(groups=3), nn.ReLU(), conv(groups=3)),
         12,
-        {**BLOCKS, "body.0": 4, "body.2": 4},
+        {**BLOCKS, "body.0": 4, "body.2": 12},
     ),
     "grouped and shuffled": (
         lambda: nn.Sequential(conv(groups=3), nn.ChannelShuffle(3)),
@@ -57,17 +62,21 @@ BODIES = {
         {**BLOCKS, "body.0": 4},
     ),
     "transposed": (lambda: nn.ConvTranspose2d(12, 7, 3), 7, {"first": 12, "body": 7, "last": 6}),
-    "transposed, grouped": (lambda: nn.ConvTranspose2d(12, 15, 3, groups=3), 15, {**BLOCKS, "body": 5}),
+    "transposed, grouped": (  # here the outputs are on axis 1
+        lambda: nn.ConvTranspose2d(12, 15, 3, groups=3),
+        15,
+        {"first": 12, "body#2": 3, "body": 5, "last": 6},
+    ),
     "batch norm": (lambda: nn.BatchNorm2d(12), 12, FREE),
     "batch norm without parameters": (lambda: nn.BatchNorm2d(12, affine=False), 12, FREE),
     "instance norm": (lambda: nn.InstanceNorm2d(12, affine=True, track_running_stats=True), 12, FREE),
-    "group norm": (lambda: nn.GroupNorm(3, 12), 12, BLOCKS),
+    "group norm": (lambda: nn.GroupNorm(3, 12), 12, {"first blocks": 3, "first": 12, "last": 6}),
     "group norm of one group": (lambda: nn.GroupNorm(1, 12), 12, FREE),
     "group norm of single channels": (lambda: nn.GroupNorm(12, 12), 12, FREE),
     "group norms that differ": (
         lambda: nn.Sequential(nn.GroupNorm(2, 12), nn.GroupNorm(6, 12)),
         12,
-        {"first": 2, "first#2": 3, "first#3": 2, "last": 6},
+        {"first blocks": 2, "first": 6, "first#2": 2, "last": 6},  # halves, thirds of each, and pairs alike in all
     ),
     "layer norm by pixel": (lambda: PixelNorm(12), 12, FREE),
     "layer norm over everything": (lambda: nn.LayerNorm([12, 14, 14]), 12, FREE),
@@ -98,7 +107,7 @@ FUNCTIONS = {
     "pad pixels": (lambda x: F.pad(x, (1, 1), mode="replicate") if x.ndim == 3 else F.pad(x, (1, 1, 2, 2)), 12, FREE),
     "reflect": (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), 12, FREE),
     "repeat": (lambda x: x.repeat(1, 2, 1, 1), 24, {"first": 12, "last#2": 2}),
-    "repeat interleave": (lambda x: x.repeat_interleave(2, 1), 24, {"first": 12, "last#2": 2}),
+    "repeat interleave": (lambda x: x.repeat_interleave(2, 1), 24, {"first": 12, "last#2": 24}),
     "expand": (lambda x: x + x.mean((1, 2, 3), keepdim=True).expand_as(x), 12, FREE),
     "squeeze and excite": (lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(), 12, FREE),
     "moments of channels": (lambda x: (x - x.mean(1, True)) / (x.std(1, keepdim=True) + 1), 12, FREE),
@@ -114,13 +123,25 @@ FUNCTIONS = {
 }
 
 
+# of the networks above, the groups whose units lie in blocks
+IN_BLOCKS = {
+    "depthwise, two outputs each": {"body": "first"},
+    "grouped": {"body": "first"},
+    "grouped twice": {"body.2": "first"},
+    "transposed, grouped": {"first": "body#2"},
+    "group norm": {"first": "first blocks"},
+    "group norms that differ": {"first": "first blocks"},
+    "repeat interleave": {"last#2": "first"},
+}
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_layers(name: str) -> None:
     torch.manual_seed(0)
     build, out, groups = BODIES[name]
     traced = checked(Channels(build(), out=out))
     assert traced.frozen == ()
-    assert traced.spec.groups == groups
+    assert traced.spec.groups == groups and traced.spec.blocks == IN_BLOCKS.get(name, {})
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -129,15 +150,15 @@ def test_functions(name: str) -> None:
     function, out, groups = FUNCTIONS[name]
     traced = checked(Channels(function, out=out))
     assert traced.frozen == ()
-    assert traced.spec.groups == {**groups, "last": 6}
+    assert traced.spec.groups == {**groups, "last": 6} and traced.spec.blocks == IN_BLOCKS.get(name, {})
 
 
 def test_axes_of_a_grouped_convolution() -> None:
     spec = trace(Channels(conv(12, 15, groups=3), out=15), images()).spec
     assert [axis.size for axis in spec.axes["body.weight"]] == [15, 4, 3, 3]
     (rows, columns, *kernel) = spec.axes["body.weight"]
-    assert [part.name for part in rows.parts] == ["first", "body"] and columns.name == "first#2"
-    assert kernel == [Fixed(3), Fixed(3)]
+    assert rows == Group("body", 15) and columns == Group("first#2", 4) and kernel == [Fixed(3), Fixed(3)]
+    assert spec.axes["first.weight"][0] == Product((Group("first", 3), Group("first#2", 4)))
     assert spec.axes["last.weight"][1] == rows
 
 
@@ -152,8 +173,8 @@ def test_statistics_join_their_channel() -> None:
 
 # Tokens
 
-HEADS = {"body.q": 3, "body.q#2": 4, "body.v": 4}
-FUSED = {"body.qkv": 3, "body.qkv#2": 4, "body.qkv#3": 4}
+HEADS = {"body.q blocks": 3, "body.q": 12, "body.v": 12}
+FUSED = {"body.qkv blocks": 3, "body.qkv": 12, "body.qkv#2": 12}
 
 
 @pytest.mark.parametrize("written", [False, True])
@@ -170,7 +191,7 @@ def test_fused_attention_keeps_three_spaces_apart() -> None:
     spec = trace(Tokens(Attention(fused="unbind")), images()).spec
     query, key, value = spec.axes["body.qkv.weight"][0].parts
     assert query == key != value
-    assert query.parts[0] == value.parts[0], "all move by the same heads"
+    assert spec.blocks[query.name] == spec.blocks[value.name], "all move by the same heads"
     assert spec.axes["body.out.weight"] == (spec.axes["embed.weight"][0], value)
 
 
@@ -195,9 +216,10 @@ class Masked(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "groups"),
     [
-        ("bias", {"body.q": 4, "body.q#2": 4, "body.v": 4}),
-        ("causal", {"body.q": 4, "body.q#2": 4, "body.v": 4}),
-        ("shared", {"body.q": 2, "body.q#2": 2, "body.q#3": 4, "body.v": 4}),
+        ("bias", {"body": 4, "body.q": 16, "body.v": 16}),
+        ("causal", {"body.q blocks": 4, "body.q": 16, "body.v": 16}),
+        # Query heads lie in blocks by the head of keys that they share; units are not right behind the same heads.
+        ("shared", {"body.k": 2, "body.q": 4, "body.q#2": 4, "body.v": 4}),
     ],
 )
 def test_attention_with_more(kind: str, groups: dict[str, int]) -> None:
@@ -224,7 +246,7 @@ def test_multihead_attention_of_torch(layer: bool) -> None:
     traced = checked(Tokens(OwnAttention(layer)))
     name = "body.layer.self_attn" if layer else "body.attention"
     hidden = {"body.layer.linear1": 20} if layer else {}
-    assert traced.spec.groups == {"embed": 12, name: 3, f"{name}#2": 4, f"{name}#3": 4, **hidden}
+    assert traced.spec.groups == {"embed": 12, f"{name} blocks": 3, name: 12, f"{name}#2": 12, **hidden}
 
 
 class Pooled(nn.Module):
