@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given
@@ -15,6 +18,7 @@ from lmc.permutation import (
     compose,
     group_agreement,
     identity,
+    in_blocks,
     invert,
     moved,
     random_permutation,
@@ -187,3 +191,99 @@ def test_apply_refuses_what_it_does_not_know() -> None:
         apply_permutation(SPEC, {}, {"head.bias": torch.zeros(3)})
     with pytest.raises(ValueError, match="moves 'nowhere'"):
         apply_permutation(SPEC, {"nowhere": torch.arange(3)}, state())
+
+
+# Units in blocks
+
+BLOCKED = PermutationSpec(
+    groups={"query": 6, "value": 4, "query blocks": 2, "up": 3},
+    axes={
+        "query.weight": (Group("query", 6), Fixed(5)),
+        "value.weight": (Group("value", 4), Fixed(5)),
+        "up.weight": (Group("up", 3), Fixed(5)),
+        "temperature": (Group("query blocks", 2),),
+    },
+    parameters=("query.weight", "value.weight", "up.weight", "temperature"),
+    blocks={"query": "query blocks", "value": "query blocks"},
+)
+
+
+def blocked(seed: int) -> Permutation:
+    return random_permutation(BLOCKED, torch.Generator().manual_seed(seed))
+
+
+@given(SEEDS, SEEDS)
+def test_blocks_stay_blocks(a: int, b: int) -> None:
+    p, q = blocked(a), blocked(b)
+    assert list(p) == list(BLOCKED.groups)
+    for each in (identity(BLOCKED), p, compose(q, p), invert(p), invert(compose(p, q))):
+        validate(BLOCKED, each)
+    assert equal(compose(invert(p), p), identity(BLOCKED))
+    theta = {name: torch.rand([axis.size for axis in axes]) for name, axes in BLOCKED.axes.items()}
+    twice = apply_permutation(BLOCKED, q, apply_permutation(BLOCKED, p, theta))
+    assert equal(twice, apply_permutation(BLOCKED, compose(q, p), theta))
+
+
+def test_every_order_of_blocks_and_units_occurs_equally_often() -> None:
+    """2 orders of the blocks, and 2 of the units in each: 8, which a shared generator draws one after the other."""
+    spec = PermutationSpec(
+        groups={"units": 4, "blocks": 2},
+        axes={"w": (Group("units", 4),)},
+        parameters=("w",),
+        blocks={"units": "blocks"},
+    )
+    draws = torch.Generator().manual_seed(0)
+    drawn = [random_permutation(spec, draws) for _ in range(1600)]
+    counts = Counter((*p["blocks"].tolist(), *p["units"].tolist()) for p in drawn)
+    expected = {
+        (i, j, *(2 * i + k for k in first), *(2 * j + k for k in second))
+        for i, j in ((0, 1), (1, 0))
+        for first in ((0, 1), (1, 0))
+        for second in ((0, 1), (1, 0))
+    }
+    assert set(counts) == expected
+    # 200 each; six standard deviations of a count are 79
+    assert max(abs(count - 200) for count in counts.values()) < 79
+
+
+def test_in_blocks() -> None:
+    index = in_blocks(torch.tensor([1, 0]), [torch.tensor([2, 0, 1]), torch.tensor([0, 2, 1])])
+    assert index.tolist() == [5, 3, 4, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("bad", "group"),
+    [
+        ({"query": torch.tensor([0, 1, 3, 2, 4, 5])}, "query"),  # a unit changes its block
+        ({"query": torch.tensor([3, 4, 5, 0, 1, 2])}, "query"),  # blocks change places, and say they do not
+        ({"query blocks": torch.tensor([1, 0])}, "query"),  # the same the other way round
+        ({"query": torch.tensor([3, 5, 4, 0, 1, 2]), "query blocks": torch.tensor([1, 0])}, "value"),
+        (
+            {
+                "query": torch.tensor([3, 5, 4, 0, 1, 2]),
+                "value": torch.tensor([1, 0, 3, 2]),
+                "query blocks": torch.tensor([1, 0]),
+            },
+            "value",
+        ),
+    ],
+)
+def test_validate_refuses_broken_blocks(bad: dict[str, Tensor], group: str) -> None:
+    sentence = f"^the index of '{group}' must keep blocks together and move them as 'query blocks' does\\.$"
+    with pytest.raises(ValueError, match=sentence):
+        validate(BLOCKED, bad)
+
+
+def test_validate_accepts_blocks() -> None:
+    validate(BLOCKED, {"query": torch.tensor([2, 1, 0, 3, 5, 4])})
+    validate(BLOCKED, {"up": torch.tensor([2, 1, 0])})
+    reversed_blocks = torch.tensor([1, 0])
+    whole = {"query blocks": reversed_blocks, "query": torch.arange(6).view(2, 3).flip(0).reshape(-1)}
+    validate(BLOCKED, {**whole, "value": torch.tensor([3, 2, 0, 1])})
+
+
+@given(SEEDS)
+def test_json_keeps_blocks(seed: int) -> None:
+    again = PermutationSpec.from_json(json.loads(json.dumps(BLOCKED.to_json())))
+    assert again == BLOCKED and again.blocks == BLOCKED.blocks and again.together() == BLOCKED.together()
+    assert equal(random_permutation(again, torch.Generator().manual_seed(seed)), blocked(seed))

@@ -125,7 +125,7 @@ def _holds(model: nn.Module, spec: PermutationSpec, example: Tensor) -> bool:
     for weight in model.parameters():
         if weight.ndim > 1 and weight.is_floating_point():
             noise = torch.randn(weight.shape, generator=draws, dtype=torch.float64)
-            weight += noise.mul(math.sqrt(len(weight) / max(1, weight.numel()))).to(weight)
+            weight.add_(noise.mul(math.sqrt(len(weight) / max(1, weight.numel()))).to(weight))
     inputs = example[:2]
     if inputs.is_floating_point():
         inputs = torch.randn(inputs.shape, generator=draws, dtype=torch.float64).to(example.device)

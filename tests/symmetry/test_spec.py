@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from symmetry_networks import Fused, Perceptron
+from symmetry_networks import Attention, Fused, Perceptron, Tokens
 
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.symmetry import Fixed, Group, PermutationSpec, Product, Sum, SymmetryError, trace
@@ -81,6 +81,8 @@ def test_pieces_of_products_and_sums() -> None:
 def test_json_round_trip() -> None:
     traced = [trace(Perceptron(2, norm=True), torch.zeros(2, 1, 8, 8)).spec]
     traced.append(trace(Fused(), torch.zeros(2, 1, 8, 8)).spec)
+    traced.append(trace(Tokens(Attention()), torch.zeros(2, 3, 16, 16)).spec)
+    assert traced[-1].blocks
     for spec in (SPEC, *traced):
         text = json.dumps(spec.to_json(), sort_keys=True)
         again = PermutationSpec.from_json(json.loads(text))
@@ -100,6 +102,16 @@ def test_inconsistent_specs_are_refused() -> None:
         PermutationSpec(groups={"dense": 5}, axes={"w": (D,)}, parameters=("w",))
     with pytest.raises(SymmetryError, match="'b' has no axes"):
         PermutationSpec(groups={"dense": 4}, axes={"w": (D,)}, parameters=("b",))
+
+
+def test_groups_that_move_together() -> None:
+    """Blocks first, then the groups whose units lie in them, and nothing twice."""
+    groups = {"query": 6, "up": 3, "value": 4, "heads": 2, "norm": 4, "norm blocks": 2}
+    blocks = {"query": "heads", "value": "heads", "norm": "norm blocks"}
+    spec = PermutationSpec(groups=groups, axes={}, parameters=(), blocks=blocks)
+    assert sorted(spec.together()) == [("heads", "query", "value"), ("norm blocks", "norm"), ("up",)]
+    with pytest.raises(SymmetryError, match="'up' and 'heads' do not divide into blocks"):
+        PermutationSpec(groups=groups, axes={}, parameters=(), blocks={"up": "heads"})
 
 
 def test_importing_the_spec_does_not_import_the_exporter() -> None:
