@@ -81,6 +81,33 @@ def test_play_moves_lambda_in_the_browser_and_tells_the_address_when_it_rests(se
     assert float(slider.input_value()) == rest
 
 
+def drawn(page):
+    """What the decision maps show, pixel by pixel."""
+    return page.locator(".map canvas").evaluate_all("maps => maps.map((map) => map.toDataURL())")
+
+
+def test_points_show_a_decision_boundary_that_moves_with_lambda(server, visit):
+    page = visit(server.url)
+    page.get_by_role("button", name="See it").click()
+    page.wait_for_url(re.compile("dataset=moons"))
+    page.get_by_role("link", name="Explore this pair").click()
+    page.wait_for_selector(".map canvas[aria-label]")
+    before = drawn(page)
+    assert len(set(before)) == 3  # one map for each method, all different in the middle
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name="Pause").click()
+    after = drawn(page)
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    label = page.locator(".map canvas").first.get_attribute("aria-label")
+    assert re.fullmatch(r"Decision map, λ = 0\.\d\d: \d+ of 300 drawn points are answered wrongly", label)
+    page.locator("input[type=range]").first.focus()
+    page.keyboard.press("Home")
+    page.wait_for_url(re.compile("lam=0(&|$)"))
+    ends = page.locator(".map .number").all_inner_texts()
+    assert len(ends) == 3 and len(set(ends)) == 1  # at λ = 0 stands network A, whatever is done to B
+
+
 def test_changing_the_method_shows_at_once(server, visit):
     page = visit(f"{server.url}/pair")
     page.wait_for_timeout(1500)
@@ -106,11 +133,12 @@ def test_units_are_swapped_by_hand(server, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "pair"])
+@pytest.mark.parametrize("path", ["", "pair", "pair?dataset=moons"])
 def test_axe_finds_no_serious_fault(server, visit, path, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(f"{server.url}/{path}", scheme=scheme)
+    page.wait_for_selector(".player canvas, .stSlider")
     page.wait_for_timeout(1500)
     found = Axe().run(page).response["violations"]
     serious = [

@@ -49,10 +49,17 @@ def test_white_text_on_the_toy_network(color: str) -> None:
     assert contrast(color, "#FFFFFF") >= 4.5
 
 
-@pytest.mark.parametrize("group", [("none", "weight", "activation"), ("A", "B", "C", "merged")])
+def test_classes_stand_on_their_tints_and_apart() -> None:
+    for color in style.CLASS_COLORS:
+        tint = "#" + "".join(f"{round(255 * 0.58 + 0.42 * int(color[i : i + 2], 16)):02X}" for i in (1, 3, 5))
+        assert contrast(color, tint) >= 1.9  # points have a white rim, too
+    assert not {*style.CLASS_COLORS} & {*style.METHOD_COLORS.values(), *style.NETWORK_COLORS.values()}
+
+
+@pytest.mark.parametrize("group", [style.CLASS_COLORS, ("none", "weight", "activation"), ("A", "B", "C", "merged")])
 @pytest.mark.parametrize("eyes", list(BLIND))
 def test_main_colours_differ_for_colour_blind_eyes(eyes: str, group: tuple[str, ...]) -> None:
-    colors = [(style.METHOD_COLORS | style.NETWORK_COLORS)[name] for name in group]
+    colors = [(style.METHOD_COLORS | style.NETWORK_COLORS).get(name, name) for name in group]
     seen = [np.clip(np.array(BLIND[eyes]) @ light(c), 0, 1) ** (1 / 2.2) for c in colors]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 0.15
 
