@@ -185,8 +185,10 @@ class Reading:
         return spec, self._taps(names, blocks)
 
     def _known_terms(self) -> Iterator[Terms]:
-        """The terms of all activations, as they are known by now."""
-        for known in self.terms.values():
+        """The terms of all that is computed, as they are known by now."""
+        for node, known in self.terms.items():
+            if node.op == "placeholder":
+                continue
             for terms in known if isinstance(known, list) else [known]:
                 if isinstance(terms, Reshaped):
                     if not terms.asked():

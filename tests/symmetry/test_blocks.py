@@ -130,6 +130,32 @@ def test_members_of_a_norm_s_groups_have_orders_of_their_own() -> None:
         validate(spec, across)
 
 
+class Talking(nn.Module):
+    """Attention whose scores are mixed across heads by a matrix, before they meet the values' heads."""
+
+    def __init__(self, residual: bool) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(12, 12) for _ in range(4))
+        self.mix, self.residual = nn.Parameter(torch.randn(3, 3)), residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (layer(x).unflatten(-1, (3, 4)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        scores = q @ k.mT
+        mixed = torch.einsum("ngij,gh->nhij", scores, self.mix)
+        mixed = mixed + scores if self.residual else mixed
+        return self.out((mixed.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_heads_that_talk_to_each_other_keep_their_units_apart(residual: bool) -> None:
+    torch.manual_seed(0)
+    model = Tokens(Talking(residual))
+    spec = trace(model, images()).spec
+    check_spec(model, spec, images(8), torch.Generator().manual_seed(1))
+    assert set(spec.blocks) == {"body.q", "body.v"}
+    assert (spec.blocks["body.q"] == spec.blocks["body.v"]) == residual, "mixed once, the values' heads are others"
+
+
 # Networks whose heads look free
 
 
