@@ -28,7 +28,7 @@ def run_lines(store: Store) -> list[str]:
     lines = [f"store: {store.root}"]
     for result in store.results():
         config = result.config
-        networks = " ".join(map(str, config["labels"] or config["seeds"]))
+        networks = " ".join(map(str, config.get("labels") or config["seeds"]))
         what = f"{config['dataset']}  {config['arch']}  width {config['width']}  networks {networks}"
         lines.append(f"{result.id}  {result.experiment}  {what}")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import platform
 from collections.abc import Sequence
@@ -62,10 +63,11 @@ class Result:
 
 def relabelled(result: Result, labels: Sequence[str]) -> Result:
     """The same result with other names for its loaded networks; the names of files are no part of its id."""
-    old = result.config["labels"]
+    old = result.config.get("labels", [])
     if list(labels) == old:
         return result
-    new_pair = {f"{a}-{b}": f"{labels[i]}-{labels[j]}" for i, a in enumerate(old) for j, b in enumerate(old)}
+    places = list(itertools.combinations(range(len(old)), 2))  # labels are such that these names differ
+    new_pair = {f"{old[i]}-{old[j]}": f"{labels[i]}-{labels[j]}" for i, j in places}
 
     def renamed(name: str) -> str:
         pair, *rest = name.split("|")

@@ -204,9 +204,15 @@ class Store:
         return {}
 
     def delete_network(self, id: str) -> None:
-        """Remove the network from this store; results that were made with it stay. Shipped ones cannot be removed."""
-        with self.lock("network", id):
-            shutil.rmtree(self.root / "networks" / _checked(id), ignore_errors=True)
+        """Remove the network from this store; results that were made with it stay. Shipped ones cannot be removed.
+
+        Raises StoreError while a run holds it.
+        """
+        try:
+            with self.lock("network", id, patience=0.2):
+                shutil.rmtree(self.root / "networks" / _checked(id), ignore_errors=True)
+        except TimeoutError:
+            raise StoreError("a run uses this network; try again when that has ended") from None
 
     def is_shipped(self, id: str) -> bool:
         """Whether the network came with the project, and this store has no copy of its own."""
@@ -225,15 +231,18 @@ class Store:
         return self.root / "runs" / _checked(id)
 
     @contextlib.contextmanager
-    def lock(self, kind: str, id: str) -> Iterator[None]:
-        """Hold the lock of one run or network, across processes; without filelock installed there is none."""
+    def lock(self, kind: str, id: str, patience: float = -1) -> Iterator[None]:
+        """Hold the lock of one run or network, across processes; without filelock installed there is none.
+
+        Raises TimeoutError when another holds it for longer than `patience` seconds (default: wait for ever).
+        """
         try:
             from filelock import FileLock
         except ImportError:
             yield
             return
         (self.root / "locks").mkdir(exist_ok=True)
-        with FileLock(self.root / "locks" / f"{kind}-{_checked(id)}"):
+        with FileLock(self.root / "locks" / f"{kind}-{_checked(id)}", timeout=patience):
             yield
 
     def _find(self, kind: str, id: str) -> Iterator[Path]:

@@ -177,7 +177,6 @@ class _Stack:
         draws = [generator("augment", seed, epoch) for seed in self.order_seeds]
         total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.device)
         values = self._values()
-        self.model.train()
         told = time.monotonic()
         for i in range(self.steps):
             x, y = self._batch(order, i)

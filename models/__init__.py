@@ -1,5 +1,5 @@
 """Architectures: one file each, plain `torch.nn`, found through the registry."""
 
-from models.registry import Architecture, get_architecture, get_model, list_models
+from models.registry import MAX_PARAMETERS, Architecture, get_architecture, get_model, list_models
 
-__all__ = ["Architecture", "get_architecture", "get_model", "list_models"]
+__all__ = ["MAX_PARAMETERS", "Architecture", "get_architecture", "get_model", "list_models"]

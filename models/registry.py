@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MAX_PARAMETERS = 200_000_000  # of a network that is trained or loaded
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What can be chosen about an architecture: `models.NAME`, or `models.MODULE`, holds a builder called `NAME`.

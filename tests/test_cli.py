@@ -142,10 +142,10 @@ def test_load_keeps_good_files_and_names_bad_ones(tmp_path, capfd):
 def test_load_prints_one_object_and_its_ids_can_be_compared(tmp_path, capsys):
     store = str(tmp_path / "store")
     files = [saved(tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1)]
-    assert main(["load", *files, "--label=-odd", "--label", "two words", "--store", store, "--json"]) == 0
+    assert main(["load", *files, "--label", "odd", "--label", "two words", "--store", store, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["refused"] == []
-    assert [one["label"] for one in content["networks"]] == ["-odd", "two words"]
+    assert [one["label"] for one in content["networks"]] == ["odd", "two words"]
     assert all(one["datasets"] == ["digits"] and one["arch"] == "mlp" for one in content["networks"])
     ids = [one["id"] for one in content["networks"]]
     pair = ["pair", "--load", *ids, "--width", "6", "--method", "none", "--points", "3"]
@@ -153,7 +153,7 @@ def test_load_prints_one_object_and_its_ids_can_be_compared(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["config"]["load"] == ids
     assert main(["networks", "--store", store]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if "  loaded  " in line]
-    assert {row.split("  ")[1] for row in rows} == {"-odd", "two words"}
+    assert {row.split("  ")[1] for row in rows} == {"odd", "two words"}
 
 
 def test_loading_again_brings_the_new_name_and_activation(tmp_path):
@@ -168,7 +168,7 @@ def test_loading_again_brings_the_new_name_and_activation(tmp_path):
     ("options", "sentence"),
     [
         (["--label", "a", "--label", "b"], "--label: a b cannot be used; give one for each of the 1 files."),
-        (["--label", "a|b"], "--label: a|b cannot be used; 1 to 80 printable characters without | would be right."),
+        (["--label", "a|b"], "--label: a|b cannot be used; 1 to 80 printable characters, without | and a - at the start, would be right."),
         (["--activation", "sine"], "activation: sine cannot be used; mlp has relu, gelu, tanh."),
         (["--store", __file__], "--store: the store folder"),
     ],

@@ -9,20 +9,21 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
-from lmc.data import DatasetInfo, dataset_info, list_datasets
+from lmc.data import DatasetInfo
 from lmc.errors import InputError
-from lmc.experiments.networks import Loaded, Network, content_id
+from lmc.experiments.known import distinct, known_architecture, known_dataset
+from lmc.experiments.networks import OPTIONS, Loaded, Network, content_id
 from lmc.experiments.options import check_choice, check_name, check_number, option
 from lmc.experiments.recipe import Recipe, make_recipe
 from lmc.seeds import seed_for
-from models import Architecture, get_architecture, list_models
+from models import Architecture, list_models
 
 METHODS = ("none", "random", "weight", "activation")
 CORRECTIONS = ("reset", "repair")
 DTYPES = ("float32", "float64")
 MAX_SEED = 2**31 - 1
 ID = re.compile(r"[0-9a-f]{16}")
-SHAPE = ("dataset", "arch", "width", "depth", "norm", "activation", "dtype")
+SHAPE = ("dataset", *OPTIONS, "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,10 @@ class Experiment:
         choices=CORRECTIONS,
     )
     eval_images: int = option(
-        10_000, "measure on at most so many images a split, a seeded draw with equal classes", low=10, high=10_000_000
+        10_000,
+        "measure, and match activations, on at most so many images a split: a fixed draw with equal classes",
+        low=10,
+        high=10_000_000,
     )
     reset_images: int = option(
         2_000, "training images that statistics of BatchNorm and REPAIR are taken on", low=2, high=1_000_000
@@ -81,6 +85,8 @@ class Experiment:
         else:
             self._check_seeds()
         self._check_recipe(info)
+        if not isinstance(self.method, Iterable):
+            raise InputError("method", self.method, f"choose any of: {', '.join(METHODS)}")
         methods = (self.method,) if isinstance(self.method, str) else tuple(self.method)
         for method in methods:
             check_choice("method", method, METHODS)
@@ -100,17 +106,10 @@ class Experiment:
 
     def _check_shape(self) -> DatasetInfo:
         """Data set and architecture, and whether they go together."""
-        if self.dataset == "folder":
-            raise InputError(
-                "dataset", "folder", "name the folder that holds train/CLASS/* and test/CLASS/*: --data-dir"
-            )
-        try:
-            info = dataset_info(self.dataset)
-        except (ValueError, TypeError):
-            raise InputError("dataset", self.dataset, f"choose one of: {', '.join(list_datasets())}") from None
+        info = known_dataset(self.dataset)
         if not self.load:  # some can be loaded only
             check_choice("arch", self.arch, list_models())
-        architecture = _architecture(self.arch)
+        architecture = known_architecture(self.arch)
         if refused := architecture.refusal(info.input_shape):
             raise InputError("arch", self.arch, refused)
         for name in ("width", "depth", "norm", "activation"):
@@ -135,7 +134,9 @@ class Experiment:
         if isinstance(recipe, str):
             self._set("recipe", make_recipe(recipe))
         elif isinstance(recipe, dict):
-            named: dict[str, Any] = {k: tuple(v) if k == "milestones" else v for k, v in recipe.items()}
+            named: dict[str, Any] = {
+                str(key): tuple(value) if isinstance(value, list) else value for key, value in recipe.items()
+            }
             self._set("recipe", make_recipe(**named))
         elif not isinstance(recipe, Recipe):
             raise InputError("recipe", recipe, "the name of a recipe or a Recipe would be right")
@@ -144,6 +145,8 @@ class Experiment:
         if self.recipe.batch_size > info.train_images:
             right = f"at most the {info.train_images} training images of {self.dataset}"
             raise InputError("batch_size", self.recipe.batch_size, right)
+        if self.norm == "batch" and self.recipe.batch_size < 2:
+            raise InputError("batch_size", self.recipe.batch_size, "norm batch needs at least 2 images a step")
         if self.recipe.augment != "none" and self.recipe.augment not in info.augmentable:
             kinds = ", ".join(("none", *info.augmentable))
             right = f"it would change what a picture of {self.dataset} shows; choose one of: {kinds}"
@@ -232,22 +235,3 @@ class Experiment:
         names: Iterable[int | str] = self.load or itertools.chain.from_iterable(self._named())
         chosen = random.Random(seed_for("groups", *names)).sample(range(len(every)), self.groups)
         return [every[i] for i in sorted(chosen)]
-
-
-def _architecture(name: str) -> Architecture:
-    try:
-        return get_architecture(name)
-    except (ValueError, TypeError):
-        raise InputError("arch", name, f"choose one of: {', '.join(list_models())}") from None
-
-
-def distinct(labels: Iterable[str]) -> tuple[str, ...]:
-    """The labels, with (2), (3), … behind those that occur again."""
-    found: list[str] = []
-    for label in labels:
-        name, count = label, 1
-        while name in found:
-            count += 1
-            name = f"{label} ({count})"
-        found.append(name)
-    return tuple(found)

@@ -46,7 +46,7 @@ class Comparison:
         self.model, self.traced = work.model(network), work.traced(network)
         whole = work.dataset(network)
         self.data = _measured(whole, config.eval_images)
-        self.reset_inputs = whole.train_x[_subset(whole.train_y, config.reset_images)]
+        self.reset_inputs = _shuffled(whole.train_x[_subset(whole.train_y, config.reset_images)])
         self.lams = grid(config.points)
         self.path: list[dict[str, Any]] = []
         self.barriers: list[dict[str, Any]] = []
@@ -222,6 +222,15 @@ def _subset(labels: Tensor, count: int) -> Any:
     from lmc.data import balanced_subset
 
     return slice(None) if len(labels) <= count else balanced_subset(labels, count, seed=0).to(labels.device)
+
+
+def _shuffled(images: Tensor) -> Tensor:
+    """The images in one fixed order: a folder lies class by class, and a batch of BatchNorm should hold all classes."""
+    import torch
+
+    from lmc.seeds import generator
+
+    return images[torch.randperm(len(images), generator=generator("reset order")).to(images.device)]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc.data import DatasetInfo, dataset_info, list_datasets, resolve
 from lmc.errors import InputError
 from lmc.experiments.base import ID
-from lmc.experiments.networks import Loaded
+from lmc.experiments.known import known_dataset
+from lmc.experiments.networks import OPTIONS, Loaded
+from lmc.experiments.options import MAX_NAME, check_choice
+from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.store import Store, digest
 from models import get_architecture
 
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from lmc.loading import Recognised
 
 Words = dict[str, Sequence[str]]
-_SHAPE = ("arch", "width", "depth", "norm", "activation")
 CHECK_INPUTS = 8  # images
 
 
@@ -46,16 +49,20 @@ def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str |
     out: Words = dict(words)
     if list(out.get("dataset", ())) == ["folder"] and data_dir is not None:
         out["dataset"] = [resolve("folder", data_dir, report=report)]
-    files = [word for word in out.get("load", ()) if not ID.fullmatch(word)]
-    if not files:
+    if not out.get("load"):
+        if "labels" in out:
+            raise InputError("labels", " ".join(out["labels"]), "only loaded networks have them; use them with --load")
         return out
+    for name in ("seeds", "order_seeds", "recipe", *RECIPE_FIELDS):
+        if name in out:
+            raise InputError(name, " ".join(out[name]), "loaded networks are not trained; leave it out")
     dataset = (out.get("dataset") or ["digits"])[0]
+    known_dataset(dataset)
     activation = next(iter(out.get("activation", ())), None)
-    given = {word: import_file(word, Path(word).stem, store, dataset, activation) for word in files}
-    networks = [given.get(word) or stored(word, store) for word in out["load"]]
+    networks = [_network(word, store, dataset, activation) for word in out["load"]]
     out["load"] = [network.id for network in networks]
     out.setdefault("labels", [network.label for network in networks])
-    for name in _SHAPE:
+    for name in OPTIONS:
         values = list(dict.fromkeys(str(network.shape[name]) for network in networks))
         if len(values) > 1:
             right = f"networks of one shape are needed, and their {name} differs: {', '.join(values)}"
@@ -64,6 +71,31 @@ def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str |
             raise InputError(name, " ".join(out[name]), f"the loaded networks have {values[0]}; leave it out")
         out[name] = values
     return out
+
+
+def _network(word: str, store: Store, dataset: str, activation: str | None) -> Imported:
+    """The network of a file or an id, with the activation function that was asked for."""
+    found = stored(word, store) if ID.fullmatch(word) else import_file(word, clean_label(word), store, dataset)
+    if activation is not None:
+        check_choice("activation", activation, get_architecture(found.shape["arch"]).activations)
+        found = replace(found, shape={**found.shape, "activation": activation})
+    return found
+
+
+def clean_label(name: str) -> str:
+    """A label from the name of a file: its stem, printable, of 1 to 80 characters, without `|` or a leading `-`.
+
+    >>> clean_label("../nets/my|net.safetensors")
+    'my net'
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    stem = last.rsplit(".", 1)[0] if last.rsplit(".", 1)[0].strip(". ") else last
+    return printable(stem.replace("|", " ")).lstrip("- ")[:MAX_NAME].strip() or "network"
+
+
+def printable(text: str) -> str:
+    """The text in one line: everything that cannot be printed, line ends among them, becomes a space."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def import_file(
@@ -75,18 +107,20 @@ def import_file(
     not show (default: what the file's header says, else the architecture's usual one). Raises InputError for a file
     that is no network, or none for that data set.
     """
-    from lmc.loading import read_file, read_metadata, recognise
+    from lmc.loading import content_of, read_file, read_metadata, recognise
 
     name = source if isinstance(source, str) else label
-    said = activation or read_metadata(source, name).get("activation")
-    found = recognise(read_file(source, name), name, activation=said)
+    content = content_of(source, name)
+    said = activation or read_metadata(content, name).get("activation")
+    found = recognise(read_file(content, name), name, activation=said)
+    del content
     if dataset is not None:
         info = dataset_info(dataset)
         found.check_inputs(info.input_shape, len(info.classes))
     report = (f"Recognised as {_spelled(found)}, in the layout of {found.format}", *_remarks(found), _function(found))
     arrays = {name: tensor.numpy() for name, tensor in found.state.items()}
     id = digest(arrays)[:16]
-    shape = {name: getattr(found, name) for name in _SHAPE}
+    shape = {name: getattr(found, name) for name in OPTIONS}
     datasets = tuple(name for name in list_datasets() if _takes(found, dataset_info(name)))
     about = {
         "id": id,
@@ -106,7 +140,7 @@ def stored(id: str, store: Store) -> Imported:
     about = store.load_about(id)
     if about is None or "loaded" not in about:
         raise InputError("load", id, "a file, or the id of a network that was loaded into this store, would be right")
-    shape = {name: about["config"][name] for name in _SHAPE}
+    shape = {name: about["config"][name] for name in OPTIONS}
     return Imported(id, about["label"], shape, tuple(about["loaded"]), tuple(about["datasets"]))
 
 

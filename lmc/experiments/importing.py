@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lmc.errors import CheckFailed, InputError
-from lmc.experiments.files import Imported, import_file
+from lmc.experiments.files import Imported, clean_label, import_file, printable
 from lmc.experiments.options import check_name
 from lmc.experiments.work import Report, part, quiet
 from lmc.store import Store
-
-MAX_LABEL = 80  # characters, as options.check_name allows
 
 
 @dataclass(frozen=True)
@@ -60,22 +57,6 @@ def import_files(
     return found
 
 
-def clean_label(name: str) -> str:
-    """A label from the name of a file: its stem, printable, without `|`, of 1 to 80 characters.
-
-    >>> clean_label("../nets/my|net.safetensors")
-    'my net'
-    """
-    last = re.split(r"[/\\]", name)[-1]
-    stem = last.rsplit(".", 1)[0] if last.rsplit(".", 1)[0].strip(". ") else last
-    return printable(stem.replace("|", " "))[:MAX_LABEL].strip() or "network"
-
-
-def printable(text: str) -> str:
-    """The text in one line: everything that cannot be printed, line ends among them, becomes a space."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def _gathered(file: str | Path, name: str, label: str, store: Store, activation: str | None) -> Gathered:
     try:
         network = import_file(Path(file), label, store, activation=activation)
@@ -85,8 +66,10 @@ def _gathered(file: str | Path, name: str, label: str, store: Store, activation:
         )
     except CheckFailed as error:
         return Gathered(name, refused=f"{name} cannot be used; {error}.")
-    about = store.load_about(network.id) or {}
-    config = {**about.get("config", {}), **network.shape}
+    about = store.load_about(network.id)
+    if about is None:
+        return Gathered(name, refused=f"{name} was deleted while it was read; load it again.")
+    config = {**about["config"], **network.shape}
     changes = {"label": label, "config": config, "loaded": list(network.report), "datasets": list(network.datasets)}
     store.update_about(network.id, changes)
     return Gathered(name, network)

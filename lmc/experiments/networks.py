@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from lmc.experiments.recipe import Recipe
 
+OPTIONS = ("arch", "width", "depth", "norm", "activation")  # what tells architectures apart
+
 
 def content_id(kind: str, revision: int, content: dict[str, Any]) -> str:
     """16 hex digits of the SHA-256 of what determines a result."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from lmc.errors import InputError
 
+MAX_NAME = 80  # characters
+
 
 def option(
     default: Any,
@@ -32,9 +34,9 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 
 def check_name(name: str, value: str) -> str:
-    """`value` if it can stand in tables and addresses: 1 to 80 printable characters, no `|`."""
-    if not 0 < len(value) <= 80 or not value.isprintable() or "|" in value:
-        raise InputError(name, value, "1 to 80 printable characters without | would be right")
+    """`value` if it can stand in tables, addresses and commands: 1 to 80 printable characters, no `|`, no first `-`."""
+    if not 0 < len(value) <= MAX_NAME or not value.isprintable() or "|" in value or value.startswith("-"):
+        raise InputError(name, value, "1 to 80 printable characters, without | and a - at the start, would be right")
     return value
 
 

@@ -90,6 +90,7 @@ _OPTIMIZER_DEFAULTS = {"sgd": {"lr": 0.03, "momentum": 0.9}, "adam": {"lr": 1e-3
 def make_recipe(name: str = "default", **changes: Any) -> Recipe:
     """The recipe `name` with some fields changed; another optimiser brings its own default rate and momentum.
 
+    With another number of epochs the recipe's milestones stay at the same shares of the training.
     Raises InputError that lists the names or says what would be right.
     """
     check_choice("recipe", name, tuple(RECIPES))
@@ -103,8 +104,20 @@ def make_recipe(name: str = "default", **changes: Any) -> Recipe:
         raise InputError("momentum", given["momentum"], "adam has none; use it with --optimizer sgd")
     if given.get("milestones") and given.get("decay", base.decay) != "step":
         raise InputError("milestones", given["milestones"], "only step decay has them; use them with --decay step")
+    steps = base.milestones and given.get("decay", "step") == "step" and not given.get("milestones")
+    if steps and _is_number(given.get("epochs")):
+        given["milestones"] = _scaled(base.milestones, given["epochs"] / base.epochs)
     implied = _OPTIMIZER_DEFAULTS.get(optimizer, {}) if optimizer != base.optimizer else {}
     return replace(base, **{**implied, **given})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _scaled(milestones: tuple[int, ...], factor: float) -> tuple[int, ...]:
+    """The same shares of a training that is longer or shorter."""
+    return tuple(max(1, round(epoch * factor)) for epoch in milestones)
 
 
 def recipe_changes(recipe: Recipe) -> dict[str, Any]:

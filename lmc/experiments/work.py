@@ -15,6 +15,7 @@ from lmc.errors import CheckFailed, InputError
 from lmc.experiments.networks import Loaded, Network, Shape
 from lmc.result import versions
 from lmc.store import Store
+from models import MAX_PARAMETERS
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[float, str], None]
 """Called with the share done (0 to 1) and what is being done; it may raise `lmc.Stopped`."""
-
-MAX_PARAMETERS = 200_000_000
 
 
 def quiet(share: float, text: str) -> None:
@@ -78,7 +77,7 @@ class Work:
 
     def dataset(self, network: Shape, report: Report = quiet) -> Dataset:
         """The network's data on the device, in its dtype; downloaded if it is not on disk."""
-        return _loaded(network.dataset, self.data_dir, report).to(self.device, torch_dtype(network))
+        return _dataset(network.dataset, self.data_dir, report).to(self.device, torch_dtype(network))
 
     def checkpoints(
         self, networks: Iterable[Network], epochs: Iterable[int], report: Report = quiet
@@ -119,10 +118,12 @@ class Work:
 
         with torch.device("meta"):
             expected = {name: tuple(tensor.shape) for name, tensor in build(network).state_dict().items()}
-        for name in expected.keys() | state.keys():
-            if name not in state or expected.get(name) != tuple(state[name].shape):
-                shape = {"width": network.width, "depth": network.depth, "norm": network.norm}
-                right = f"its {name!r} does not fit {network.arch} with {shape} on {network.dataset.split(':')[0]}"
+        for name in dict.fromkeys((*expected, *state)):
+            given = tuple(state[name].shape) if name in state else None
+            if given != expected.get(name):
+                described = f"{network.arch} of width {network.width}, depth {network.depth}, norm {network.norm}"
+                data = network.dataset.split(":")[0]
+                right = f"its {name} is {given}, and that of {described} on {data} {expected.get(name)}"
                 raise InputError("load", network.label, right)
         dtype = torch_dtype(network)
         return {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
@@ -250,7 +251,7 @@ def _traced(dataset: str, arch: str, width: int, depth: int, norm: str, activati
 _DATA: dict[tuple[str, Path | None], Dataset] = {}
 
 
-def _loaded(dataset: str, data_dir: Path | None, report: Report) -> Dataset:
+def _dataset(dataset: str, data_dir: Path | None, report: Report) -> Dataset:
     """The data set as it was loaded last; only one is kept, large ones fill memory."""
     from lmc.data import load
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MAX_PARAMETERS = 2 * 10**8
+from models import MAX_PARAMETERS
+
 MAX_BYTES = 8 * MAX_PARAMETERS + 2**26  # float64, and 64 MiB for names and whatever else lies in the file
 MAX_TENSORS = 10_000
 _MAX_NAME, _MAX_AXES = 200, 8

@@ -30,6 +30,14 @@ def read_file(source: str | Path | bytes, name: str) -> dict[str, Tensor]:
         raise InputError("load", name, str(refused)) from None
 
 
+def content_of(source: str | Path | bytes, name: str) -> bytes:
+    """The bytes of a file, for those who need them twice. Raises InputError as `read_file` does."""
+    try:
+        return _content(source)
+    except Refused as refused:
+        raise InputError("load", name, str(refused)) from None
+
+
 def read_metadata(source: str | Path | bytes, name: str) -> dict[str, str]:
     """What the header of a safetensors file says besides its tensors; empty for other files.
 

@@ -10,7 +10,7 @@ import streamlit as st
 from lmc.engine import Engine, Status
 from lmc.errors import StoreError
 from lmc.experiments import METHODS, Pair
-from lmc.result import Result
+from lmc.result import Result, relabelled
 from lmc.store import Store
 from pages.ui.choices import BUILT_IN
 from pages.ui.loaded import About, networks
@@ -64,7 +64,7 @@ def result_of(config: Pair) -> Result | None:
         return None
     id = config.id
     try:
-        return _finished(id, runs)[0]
+        return relabelled(_finished(id, runs)[0], config.labels)
     except LookupError:
         pass
     status = runs.status(id)

@@ -32,6 +32,21 @@ BAD = [
     ({"arch": "vgg9"}, "arch: vgg9 cannot be used; choose one of: mlp"),
     ({"norm": "instance"}, "norm: instance cannot be used; choose one of: none, layer, batch"),
     ({"activation": "sine"}, "activation: sine cannot be used"),
+    ({"method": None}, "method: None cannot be used; choose any of: none, random"),
+    ({"recipe": {"milestones": 5, "decay": "step"}}, "milestones: 5 cannot be used; a list of epochs"),
+    ({"recipe": {"batch_size": 1}, "norm": "batch"}, "batch_size: 1 cannot be used; norm batch needs at least 2"),
+    ({"load": ("0" * 16, "1" * 16), "labels": ("-a", "b")}, "labels: -a cannot be used; 1 to 80 printable"),
+    ({"load": ("0" * 16,)}, "pair needs at least 2 networks"),
+    ({"load": ("0" * 16, "0" * 16)}, "two of these networks are the same"),
+    ({"load": ("a.pth", "b.pth")}, "load: a.pth cannot be used; the id of a network"),
+    ({"dataset": "folder"}, "dataset: folder cannot be used; say which folder"),
+    ({"dataset": "moons", "arch": "cnn"}, "arch: cnn cannot be used; cnn needs images"),
+    ({"arch": "vgg"}, "arch: vgg cannot be used; vgg needs images of at least 16x16"),
+    ({"arch": "resnet", "depth": 21}, "depth: 21 cannot be used; resnet has depth 8, 14, 20"),
+    ({"arch": "vit", "width": 12}, "width: 12 cannot be used; vit needs a multiple of 8"),
+    ({"recipe": {"augment": "flip"}}, "augment: flip cannot be used; it would change what"),
+    ({"correction": "none"}, "correction: none cannot be used; choose one of: reset, repair"),
+    ({"eval_images": 3}, "eval_images: 3 cannot be used"),
     ({"method": ("magic",)}, "method: magic cannot be used; choose one of: none, random, weight, activation"),
     ({"activation_kernel": "cosine"}, "activation_kernel: cosine cannot be used"),
     ({"dtype": "float16"}, "dtype: float16 cannot be used"),
@@ -108,6 +123,21 @@ def test_every_field_belongs_to_the_id():
 def test_order_and_repetition_of_methods_mean_nothing():
     assert Pair(method=("weight", "none", "weight")) == Pair(method="weight")
     assert Pair(method=()).method == ("none",)
+
+
+def test_names_of_loaded_networks_keep_all_pairs_apart():
+    ids = tuple(f"{k:016x}" for k in range(4))
+    labels = Pair(load=ids, labels=("x", "y-z", "x-y", "z")).labels
+    assert len({f"{a}-{b}" for i, a in enumerate(labels) for b in labels[i + 1 :]}) == 6
+    long = Pair(load=ids[:2], labels=("n" * 80, "n" * 80))
+    assert long.labels[1].endswith("n (2)") and Pair.from_json(long.to_json()) == long
+
+
+def test_milestones_keep_their_shares_of_a_shorter_training():
+    recipe = make_recipe("simultaneous", epochs=20)
+    assert (recipe.milestones, recipe.epochs, recipe.lr) == ((10, 15), 20, 0.1)
+    assert make_recipe("simultaneous", epochs=20, milestones=(5,)).milestones == (5,)
+    assert make_recipe("simultaneous", epochs=20, decay="cosine").milestones == ()
 
 
 def test_sgd_alone_brings_its_own_rate_and_momentum():

@@ -9,8 +9,11 @@ import torch
 import lmc
 from lmc import InputError, Pair, Store, make_recipe
 from lmc.experiments import array_name
+from lmc.experiments.comparison import Comparison
 from lmc.experiments.files import import_file, stored, with_files
 from lmc.experiments.spelling import parse
+from lmc.experiments.work import Work
+from lmc.interpolation import evaluate
 from lmc.loading import to_safetensors
 from lmc.training import initial_state
 from models import get_model
@@ -99,6 +102,44 @@ def test_loaded_networks_are_compared_and_named_by_their_files(tmp_path):
     assert any("Function check: 18 hidden units" in line for line in state.report)
 
 
+def test_ids_stand_for_networks_with_their_shape_name_and_activation(tmp_path):
+    store = Store(tmp_path / "store")
+    ids = [import_file(saved(tmp_path, f"n{k}", k), f"n{k}", store, activation="gelu").id for k in (0, 1)]
+    config = parse(Pair, with_files({"load": ids}, store, None, lambda *_: None))
+    assert (config.width, config.activation, config.labels) == (6, "gelu", ("n0", "n1"))
+    other = parse(Pair, with_files({"load": ids, "activation": ["tanh"]}, store, None, lambda *_: None))
+    assert other.activation == "tanh" and other.id != config.id
+
+
+def test_options_that_contradict_loaded_networks_are_refused(tmp_path):
+    store, files = Store(tmp_path / "store"), [saved(tmp_path, str(k), k) for k in (0, 1)]
+    for words, sentence in (
+        ({"load": files, "seeds": ["5"]}, "seeds: 5 cannot be used; loaded networks are not trained"),
+        ({"load": files, "lr": ["0.1"]}, "lr: 0.1 cannot be used; loaded networks are not trained"),
+        ({"labels": ["a", "b"]}, "only loaded networks have them"),
+        ({"load": files, "dataset": ["cats"]}, "dataset: cats cannot be used; choose one of"),
+        ({"load": files, "dataset": ["folder"]}, "say which folder holds"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            with_files(words, store, None, lambda *_: None)
+
+
+def test_images_that_lie_class_by_class_are_reset_in_mixed_batches(digits, tmp_path, monkeypatch):
+    """As in a folder of images; in batches of one class each, BatchNorm would learn the statistics of none."""
+    network = batch_norm(reset_images=1437).networks()[0]
+    order = digits.train_y.sort(stable=True).indices
+    by_class = replace(digits, train_x=digits.train_x[order], train_y=digits.train_y[order])
+    losses = []
+    for data in (digits, by_class):
+        monkeypatch.setattr("lmc.experiments.work._dataset", lambda *_, data=data: data)
+        work = Work(Store(tmp_path), torch.device("cpu"))
+        state = work.final_states([network])[network.id]
+        bench = Comparison(batch_norm(reset_images=1437), work)
+        states = bench._path(state, state)([0.0])
+        losses.append(float(evaluate(bench.model, states, digits.test_x, digits.test_y)[0]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
 def test_loaded_networks_that_do_not_fit_are_refused_by_name(tmp_path):
     store = Store(tmp_path / "store")
     small, large = saved(tmp_path, "small", 0), saved(tmp_path, "large", 0, width=7)
@@ -111,7 +152,7 @@ def test_loaded_networks_that_do_not_fit_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="the store holds no such network"):
         lmc.run(Pair(load=("0" * 16, "1" * 16)), store=store)
     ids = [import_file(path, "x", store).id for path in (small, large)]
-    with pytest.raises(InputError, match="does not fit mlp"):
+    with pytest.raises(InputError, match=r"its layers.0.weight is \(7, 64\), and that of mlp of width 6"):
         lmc.run(Pair(load=tuple(ids), width=6), store=store)
 
 
