@@ -11,6 +11,8 @@ from lmc.experiments import Pair, Recipe, get_architecture, list_models, make_re
 from pages.ui.loaded import About
 
 FIELDS = {**Recipe.__dataclass_fields__, **Pair.__dataclass_fields__}
+FIRST = ("digits", "mlp", "default")
+"""Data set, architecture and recipe of an address that names none."""
 BUILT_IN = ("digits", "moons", "spirals")
 SHAPE = ("width", "depth", "norm", "activation")
 _NUMBERS = (

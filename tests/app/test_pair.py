@@ -19,7 +19,7 @@ def settle(test, seconds=120):
     """Run the page until its result is there."""
     end = time.monotonic() + seconds
     while not charts(test) and time.monotonic() < end:
-        assert not test.exception
+        assert not test.exception and not test.error, [error.value for error in test.error]
         time.sleep(0.5)
         test.run()
     return test

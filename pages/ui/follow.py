@@ -1,0 +1,72 @@
+"""Callbacks of the picker: what one choice does to the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from lmc.experiments.recipe import RECIPE_FIELDS
+from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
+
+
+def apply(settings: dict[str, Any]) -> None:
+    """Every setting to its default, but those given."""
+    dataset, arch, recipe = FIRST
+    base = starts(settings.get("dataset", dataset), settings.get("arch", arch), recipe)
+    _set({**base, **settings})
+
+
+def _set(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        st.session_state[name] = value
+
+
+def scale(factor: float) -> None:
+    """The width times `factor`, rounded to one that the architecture has."""
+    st.session_state["width"] = nearest_width(st.session_state["arch"], st.session_state["width"] * factor)
+
+
+def round_width() -> None:
+    """A typed width may lie between those that the architecture has."""
+    if st.session_state["width"] is not None:
+        scale(1)
+
+
+def follow_dataset() -> None:
+    """Another data set may need another architecture or recipe."""
+    allowed = architectures(st.session_state["dataset"])
+    if st.session_state["arch"] not in allowed:
+        st.session_state["arch"] = allowed[0]
+        follow_architecture()
+    else:
+        _suggest_recipe()
+
+
+def follow_architecture() -> None:
+    """Another architecture brings its own width, depth, norm and activation."""
+    base = starts(st.session_state["dataset"], st.session_state["arch"], FIRST[2])
+    _set({name: base[name] for name in SHAPE})
+    _suggest_recipe()
+
+
+def _suggest_recipe() -> None:
+    """Another recipe where another is right, unless a recipe was chosen or changed by hand."""
+    dataset, arch, recipe = st.session_state.get("_drawn", FIRST)
+    untouched = starts(dataset, arch, recipe)
+    if all(st.session_state.get(name) == untouched[name] for name in ("recipe", *RECIPE_FIELDS)):
+        st.session_state["recipe"] = suggested_recipe(st.session_state["dataset"], st.session_state["arch"])
+        follow_recipe()
+
+
+def follow_recipe() -> None:
+    """Another recipe brings its numbers."""
+    base = starts(st.session_state["dataset"], st.session_state["arch"], st.session_state["recipe"])
+    _set({name: base[name] for name in RECIPE_FIELDS})
+
+
+def follow_optimizer() -> None:
+    """Another optimizer brings its own rate and momentum."""
+    dataset, arch, recipe, optimizer = (st.session_state[n] for n in ("dataset", "arch", "recipe", "optimizer"))
+    base = starts(dataset, arch, recipe, optimizer)
+    _set({name: base[name] for name in ("lr", "momentum")})
