@@ -5,10 +5,11 @@ import tempfile
 from pathlib import Path
 
 import lmc
-from lmc.experiments import METHODS, Pair
+from lmc.experiments import METHODS, Pair, make_recipe
 from lmc.store import SHIPPED, Store
 
 SEEDS = (0, 1, 2)
+PRESETS = (Pair(dataset="moons", method=METHODS), Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS))
 
 
 def main() -> None:
@@ -16,12 +17,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder, shipped=None)
         groups = (SEEDS, (0, 1), (0, 2), (1, 2))  # all three first: they are trained in one stack
-        results = [lmc.run(Pair(seeds=seeds, method=METHODS), store=store, device="cpu") for seeds in groups]
+        configs = [*(Pair(seeds=seeds, method=METHODS) for seeds in groups), *PRESETS]
+        results = [lmc.run(config, store=store, device="cpu") for config in configs]
         shutil.rmtree(SHIPPED, ignore_errors=True)
         shutil.copytree(Path(folder) / "networks", SHIPPED / "networks")
         shutil.copytree(Path(folder) / "results", SHIPPED / "results")
         for result in results:
-            print(result.id, result.config["seeds"], result.metrics)
+            print(result.id, result.config["dataset"], result.config["arch"], result.config["seeds"], result.metrics)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def test_loading_again_brings_the_new_name_and_activation(tmp_path):
     ("options", "sentence"),
     [
         (["--label", "a", "--label", "b"], "--label: a b cannot be used; give one for each of the 1 files."),
-        (["--label", "a|b"], "--label: a|b cannot be used; 1 to 80 printable characters, without | and a - at the start, would be right."),
+        (["--label", "a|b"], "--label: a|b cannot be used; 1 to 80 printable characters, without |"),
         (["--activation", "sine"], "activation: sine cannot be used; mlp has relu, gelu, tanh."),
         (["--store", __file__], "--store: the store folder"),
     ],

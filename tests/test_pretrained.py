@@ -9,11 +9,12 @@ import json
 import pytest
 
 import lmc
-from lmc import Pair, Store
+from lmc import Pair, Store, make_recipe
 from lmc.experiments import METHODS
 from lmc.store import SHIPPED
 
 CONFIGS = [Pair(seeds=seeds, method=METHODS) for seeds in ((0, 1), (0, 2), (1, 2), (0, 1, 2))]
+PRESETS = [Pair(dataset="moons", method=METHODS), Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS)]
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +22,16 @@ def shipped(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("empty"))
 
 
-def test_three_small_networks_are_shipped_with_the_config_that_made_them():
+def test_small_networks_are_shipped_with_the_config_that_made_them():
     stored = {path.parent.name: json.loads(path.read_text()) for path in SHIPPED.glob("networks/*/network.json")}
-    assert {network.id: network.to_json() for network in CONFIGS[-1].networks()} == {
-        id: about["config"] for id, about in stored.items()
-    }
-    assert sum(path.stat().st_size for path in SHIPPED.glob("networks/*/*.safetensors")) < 100_000
+    made = [network for config in (CONFIGS[-1], *PRESETS) for network in config.networks()]
+    assert {network.id: network.to_json() for network in made} == {id: about["config"] for id, about in stored.items()}
+    assert sum(path.stat().st_size for path in SHIPPED.glob("networks/*/*.safetensors")) < 300_000
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: "-".join(map(str, c.seeds)))
+@pytest.mark.parametrize(
+    "config", [*CONFIGS, *PRESETS], ids=lambda c: "-".join((c.dataset, c.arch, *map(str, c.seeds)))
+)
 def test_results_follow_from_the_shipped_networks(shipped, tmp_path, monkeypatch, config):
     monkeypatch.setattr("lmc.training.train", None)
     for folder in ("networks",):
@@ -40,6 +42,14 @@ def test_results_follow_from_the_shipped_networks(shipped, tmp_path, monkeypatch
         assert again[column].to_numpy() == pytest.approx(kept[column].to_numpy(), abs=1e-4)
     for column in ("error_barrier", "error_a", "error_b"):
         assert again[column].to_numpy() == pytest.approx(kept[column].to_numpy(), abs=1.5 / 360)
+
+
+def test_the_presets_open_at_once(shipped):
+    """They are what the page asks for when their buttons are pressed."""
+    from pages.ui.presets import PRESETS as BUTTONS
+
+    assert BUTTONS["See it"][1] == {"dataset": "moons"} and BUTTONS["Convolutions"][1] == {"arch": "cnn", "epochs": 20}
+    assert all(shipped.load_result(config.id) for config in PRESETS)
 
 
 def test_training_them_again_gives_the_same_accuracy_and_barriers(shipped, tmp_path):

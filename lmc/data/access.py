@@ -12,7 +12,7 @@ from lmc.data.dataset import Dataset, from_bytes
 from lmc.data.decode import decoded
 from lmc.data.digits import load_digits
 from lmc.data.files import Report, silent
-from lmc.data.folder import SPLITS, ImageFolder, fingerprint, holds_images, look, refused
+from lmc.data.folder import SPLITS, ImageFolder, fingerprint, folders, holds_images, look, refused
 from lmc.data.points import load_points
 from lmc.data.published import PUBLISHED, is_there, load_published, root_of
 from lmc.errors import InputError
@@ -50,13 +50,13 @@ def load(name: str, *, data_dir: str | Path | None = None, report: Report | None
     """The data set `name`, float32 on the CPU; one that is published and not in `data_dir` is downloaded into it.
 
     `name` is one of `list_datasets()` or what `resolve` made of `folder`; then `data_dir` is the folder of images, and
-    must hold what it held. The classes of a folder are named in the result's `info`. `report(share, text)` is called
-    at least every second and may raise to stop. Raises ValueError for an unknown name and InputError if the data
-    cannot be had.
+    must hold what it held (default: the folder in `default_data_dir()` that does). The classes of a folder are named
+    in the result's `info`. `report(share, text)` is called at least every second and may raise to stop. Raises
+    ValueError for an unknown name and InputError if the data cannot be had.
     """
     info, folder, report = dataset_info(name), _folder(data_dir), report or silent
     if is_folder(name):
-        return _load_folder(name, folder, report)
+        return _load_folder(name, folder if data_dir else _folder_of(name, report), report)
     if name in PUBLISHED:
         return load_published(name, folder, report)
     return load_points(name) if info.kind == "points" else load_digits()
@@ -105,6 +105,15 @@ def _folder(data_dir: str | Path | None) -> Path:
 def _cache() -> Path:
     """Where decoded images are kept. It is not in the folder of images, which may be read-only or shared."""
     return default_data_dir() / "cache"
+
+
+def _folder_of(name: str, report: Report) -> Path:
+    """The folder of images under `default_data_dir()` that has the fingerprint in `name`."""
+    root = default_data_dir()
+    for folder in (root, *(root / found for found in folders(root))):
+        if holds_images(folder) and name.endswith(fingerprint(look(folder), _cache(), report)):
+            return folder
+    raise refused(root, "these images are not in it; say which folder holds them with --data-dir")
 
 
 def _load_folder(name: str, folder: Path, report: Report) -> Dataset:

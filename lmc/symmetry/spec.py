@@ -64,7 +64,8 @@ class PermutationSpec:
             if name not in self.axes:
                 raise SymmetryError(f"the parameter {name!r} has no axes in the spec.")
         for units, blocks in self.blocks.items():
-            if self.groups.get(units, 1) % self.groups.get(blocks, 2):
+            known = units in self.groups and blocks in self.groups and blocks not in self.blocks
+            if not known or self.groups[units] % self.groups[blocks]:
                 raise SymmetryError(f"the groups {units!r} and {blocks!r} do not divide into blocks: {self.groups}.")
 
     def together(self) -> list[tuple[str, ...]]:
@@ -118,7 +119,7 @@ class PermutationSpec:
             axes = {name: tuple(map(_axis_from_json, terms)) for name, terms in data["axes"].items()}
             parameters = tuple(data["parameters"])
             blocks = dict(data.get("blocks", {}))
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise SymmetryError(f"this is not a permutation spec: {error!r}.") from error
         return cls(groups=groups, axes=axes, parameters=parameters, blocks=blocks)
 

@@ -313,3 +313,14 @@ def test_real_photographs(tmp_path):
     assert data.info.classes == dataset_info("cifar10").classes
     assert data.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=0.02)
     assert data.std == pytest.approx((0.247, 0.243, 0.262), abs=0.02)
+
+
+def test_without_a_folder_the_one_with_these_images_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("LMC_DATA", str(tmp_path / "data"))
+    make(tmp_path / "data" / "others", train=4)
+    make(tmp_path / "data" / "mine")
+    name = resolve("folder", tmp_path / "data" / "mine")
+    assert len(load(name).train_x) == dataset_info(name).train_images
+    shutil.rmtree(tmp_path / "data" / "mine")
+    with pytest.raises(InputError, match="say which folder holds them with --data-dir"):
+        load(name)
