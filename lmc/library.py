@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from lmc.errors import InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture
+from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture, list_datasets, list_models
 from lmc.store import Store
 
 SHAPE = ("arch", "width", "depth", "norm", "activation")
@@ -85,7 +85,7 @@ class Library:
             fresh[id] = kept if kept is not None and kept[0] == stamp else (stamp, self._read(id, stamp[1]))
         self._entries = fresh
         entries = [entry for _, entry in fresh.values() if entry is not None]
-        return sorted(entries, key=lambda e: (e.origin == "shipped", -e.written, e.label, e.id))
+        return sorted(entries, key=_place)
 
     def uses(self) -> dict[str, list[Use]]:
         """Network id → the results that it is part of, the newest first."""
@@ -174,6 +174,14 @@ def training(entry: Entry) -> Pair | None:
 def fitting(entries: Sequence[Entry]) -> list[str]:
     """The data sets that fit every one of these loaded networks."""
     return [name for name in entries[0].datasets if all(name in entry.datasets for entry in entries)]
+
+
+def _place(entry: Entry) -> tuple[Any, ...]:
+    """Sorts the newest first, then what was shipped, the simplest first: a copy's times say nothing."""
+    if entry.origin != "shipped":
+        return (0, -entry.written, entry.label, entry.id)
+    data, architectures = list_datasets(), list_models()
+    return (1, data.index(entry.dataset), architectures.index(entry.config["arch"]), entry.label, entry.id)
 
 
 def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool) -> Entry:

@@ -114,7 +114,7 @@ def test_files_are_loaded_by_a_child_and_the_uploads_deleted(engine):
     wait(engine, token, "done")
     content = engine.loaded(token)
     labels = [one["label"] for one in content["networks"]]
-    assert labels == ["pass wd", "--help", "n" * 80]
+    assert labels == ["pass wd", "help", "n" * 80]
     assert {about["label"] for about in engine.store.networks()} == set(labels)
     (refused,) = content["refused"]
     assert refused["refused"].startswith("notes cannot be used; it is neither safetensors nor")

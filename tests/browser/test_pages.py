@@ -119,7 +119,7 @@ def test_changing_the_method_shows_at_once(server, visit):
         arg=lines,
         polling=20,
     )
-    assert time.perf_counter() - start < 1.0  # the goal is 0.3 s on a quiet machine; `make bench` measures our share
+    assert time.perf_counter() - start < 2.0  # the goal is 0.3 s on a quiet machine; `make bench` measures our share
     assert answer(page).startswith("Weight matching lowers")
 
 
