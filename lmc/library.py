@@ -14,10 +14,17 @@ import numpy as np
 from safetensors.numpy import save
 
 from lmc.errors import InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Pair, dataset_info, get_architecture, list_datasets, list_models
+from lmc.experiments import (
+    EXPERIMENTS,
+    OPTIONS,
+    Experiment,
+    Pair,
+    dataset_info,
+    get_architecture,
+    list_datasets,
+    list_models,
+)
 from lmc.store import Store
-
-SHAPE = ("arch", "width", "depth", "norm", "activation")
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,9 @@ class Library:
         self._uses = fresh
         found: dict[str, list[Use]] = {}
         for _, use in sorted(fresh.values(), key=lambda pair: -pair[0]):
-            for network in use.networks if use else ():
-                found.setdefault(network, []).append(use)  # type: ignore[arg-type]
+            if use is not None:
+                for network in use.networks:
+                    found.setdefault(network, []).append(use)
         return found
 
     def as_file(self, entry: Entry) -> bytes:
@@ -137,13 +145,13 @@ def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair:
         right = "some were trained here and some are from files; download the trained ones and load those files"
         raise InputError("networks", [entry.name for entry in entries], right)
     loaded = entries[0].origin == "loaded"
-    for name in SHAPE if loaded else (*SHAPE, "dataset", "dtype", "recipe"):
+    for name in OPTIONS if loaded else (*OPTIONS, "dataset", "dtype", "recipe"):
         values = [_spelled(entry.config[name]) for entry in entries]
         if len(set(values)) > 1:
             said = "they were trained differently" if name == "recipe" else f"{' and '.join(dict.fromkeys(values))}"
             raise InputError("networks", [entry.name for entry in entries], f"they differ in {name} ({said})")
     first = entries[0].config
-    shape = {name: first[name] for name in SHAPE}
+    shape = {name: first[name] for name in OPTIONS}
     if loaded:
         ids, labels = tuple(entry.id for entry in entries), tuple(entry.label for entry in entries)
         return Pair(dataset=dataset, load=ids, labels=labels, **shape)
@@ -164,7 +172,7 @@ def training(entry: Entry) -> Pair | None:
         return None
     config = entry.config
     other = config["seed"] + 1 if config["seed"] == 0 else 0
-    shape = {name: config[name] for name in (*SHAPE, "dataset", "dtype", "recipe")}
+    shape = {name: config[name] for name in (*OPTIONS, "dataset", "dtype", "recipe")}
     try:
         return Pair(seeds=(config["seed"], other), order_seeds=(config["order_seed"], other), method=("none",), **shape)
     except InputError:
@@ -188,7 +196,7 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
     config = about["config"]
     tests = [row["error"] for row in about["curves"] if row["split"] == "test"]
     loaded = "loaded" in about
-    for name in SHAPE if loaded else (*SHAPE, "dataset", "dtype", "recipe", "seed", "order_seed"):
+    for name in OPTIONS if loaded else (*OPTIONS, "dataset", "dtype", "recipe", "seed", "order_seed"):
         config[name]  # a KeyError or ValueError here, not on the page
     get_architecture(config["arch"])
     if not loaded:

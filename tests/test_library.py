@@ -76,6 +76,16 @@ def test_shipped_networks_are_trained_again_by_their_command_and_not_changed():
         store.update_about(shipped[0].id, {"label": "mine"})
 
 
+def test_a_network_that_a_run_holds_is_not_deleted(tmp_path):
+    store = Store(tmp_path)
+    (shipped, *_) = entries(Library(store), "shipped")
+    store.save_network("0" * 16, {**shipped.config}, {})
+    with store.lock("network", "0" * 16), pytest.raises(StoreError, match="a run uses this network"):
+        Store(tmp_path).delete_network("0" * 16)
+    store.delete_network("0" * 16)
+    assert store.is_shipped("0" * 16)
+
+
 def test_networks_trained_otherwise_are_not_compared(tmp_path):
     store = Store(tmp_path)
     short = lmc.Pair(width=4, recipe=lmc.make_recipe(epochs=1), points=2, method="none")

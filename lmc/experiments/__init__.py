@@ -9,7 +9,7 @@ from lmc.data import DatasetInfo, dataset_info, list_datasets
 from lmc.errors import InputError
 from lmc.experiments.base import CORRECTIONS, DTYPES, METHODS, Experiment
 from lmc.experiments.comparison import array_name
-from lmc.experiments.networks import Loaded, Network
+from lmc.experiments.networks import OPTIONS, Loaded, Network
 from lmc.experiments.pair import Pair
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
 from lmc.experiments.work import Report, Work, check_device, check_size, quiet, resolve_device
@@ -23,6 +23,7 @@ __all__ = [
     "DTYPES",
     "EXPERIMENTS",
     "METHODS",
+    "OPTIONS",
     "RECIPES",
     "Architecture",
     "DatasetInfo",

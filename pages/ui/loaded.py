@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from lmc.data import dataset_info, list_datasets
+from lmc.experiments import OPTIONS
 from lmc.store import Store
 
 About = Mapping[str, Any]
 _KEPT = ("id", "label", "config", "loaded")
-_SHAPE = ("arch", "width", "depth", "norm", "activation")
 _ANY_SIDE = ("vgg", "resnet")  # they take the mean over the last pixels
 
 
@@ -44,7 +44,7 @@ def words_of(chosen: Sequence[About], dataset: str) -> dict[str, list[str]]:
         "dataset": fits[:1] or [dataset],
         "load": [about["id"] for about in chosen],
         "labels": [about["label"] for about in chosen],
-        **{name: [str(config[name])] for name in _SHAPE},
+        **{name: [str(config[name])] for name in OPTIONS},
     }
 
 
@@ -56,7 +56,7 @@ def fitting(chosen: Sequence[About], names: Sequence[str]) -> list[str]:
 def differences(chosen: Sequence[About]) -> list[str]:
     """In what the networks differ that have to be alike to be mixed, such as `width: 16, 32`."""
     found = []
-    for name in (*_SHAPE, "input_shape", "classes"):
+    for name in (*OPTIONS, "input_shape", "classes"):
         values = list(dict.fromkeys(str(about["config"][name]) for about in chosen))
         if len(values) > 1:
             found.append(f"{name.replace('_', ' ')}: {', '.join(values)}")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lmc.engine import MAX_FILES, MAX_UPLOAD
 from lmc.errors import InputError, StoreError
-from lmc.library import SHAPE
+from lmc.experiments import OPTIONS
 from pages.ui.runs import engine
 
 TYPES = ["safetensors", "pt", "pth"]
@@ -106,7 +106,7 @@ def _alike(networks: list[dict[str, Any]]) -> list[str]:
     """The ids of the most networks that can be compared with each other, all of them if no two can."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for one in networks:
-        groups.setdefault(tuple(one[name] for name in SHAPE) + tuple(one["datasets"]), []).append(one["id"])
+        groups.setdefault(tuple(one[name] for name in OPTIONS) + tuple(one["datasets"]), []).append(one["id"])
     most = list(dict.fromkeys(sorted(groups.values(), key=len)[-1]))
     return most if len(most) > 1 else [one["id"] for one in networks]
 
