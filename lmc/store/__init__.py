@@ -36,7 +36,7 @@ from safetensors.numpy import save
 from lmc.errors import StoreError
 from lmc.result import Result
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models" / "pretrained"
+SHIPPED = Path(__file__).resolve().parents[2] / "models" / "pretrained"
 _ID = re.compile(r"[0-9a-f]{16}")
 
 

@@ -1,0 +1,91 @@
+"""`python -m lmc EXPERIMENT`: run an experiment and say what came out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import Field
+from typing import Any
+
+from lmc.cli.options import CHOICES, add_data_dir, add_output
+from lmc.experiments import EXPERIMENTS, get_architecture, list_models, run
+from lmc.experiments.base import Experiment
+from lmc.experiments.files import with_files
+from lmc.experiments.spelling import option_fields, parse, takes_many
+from lmc.progress import Lines, ProgressFile
+from lmc.result import Result
+from lmc.store import Store
+
+
+def add(commands: Any) -> None:
+    """One command for each experiment, with the fields of its config as options."""
+    for name, cls in EXPERIMENTS.items():
+        one = commands.add_parser(name, help=_first_line(cls), description=cls.__doc__, allow_abbrev=False)
+        for spec in option_fields(cls):
+            _add_option(one, spec)
+        one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
+        add_data_dir(one)
+        add_output(one)
+        one.set_defaults(command=_run)
+
+
+def _run(options: dict[str, Any], file: ProgressFile | None) -> int:
+    what, as_json, folder = (options.pop(name) for name in ("what", "json", "store"))
+    device, data_dir = (options.pop(name) for name in ("device", "data_dir"))
+    words = {name: [value] if isinstance(value, str) else value for name, value in options.items() if value is not None}
+    store = Store(folder)
+    lines = Lines()
+    report = file or lines
+    try:
+        config = parse(EXPERIMENTS[what], with_files(words, store, data_dir, report))
+        result = run(config, store=store, device=device, data_dir=data_dir, report=report)
+    finally:
+        lines.close()
+    if file:
+        file.end("done")
+    print(json.dumps(result.to_json()) if as_json else _summary(result, config))
+    return 0
+
+
+def _add_option(parser: argparse.ArgumentParser, spec: Field[Any]) -> None:
+    """Values stay words here: the config itself checks them, with the same sentence everywhere."""
+    many = takes_many(spec)
+    value: Any = spec.default
+    default = " ".join(map(str, value)) if many else _own_defaults(spec.name) if value is None else value
+    note = f" (default: {default})" if default != "" else ""
+    choices = spec.metadata["choices"] or CHOICES.get(spec.name, ())
+    text = spec.metadata["help"] + (f"; {'any' if many else 'one'} of: {', '.join(choices)}" if choices else "")
+    parser.add_argument(
+        f"--{spec.name.replace('_', '-')}",
+        nargs="+" if many else None,
+        metavar=spec.name.upper() if not many else spec.name.rstrip("s").upper(),
+        help=(text + note).replace("%", "%%"),
+    )
+
+
+def _own_defaults(name: str) -> str:
+    """The default of an option that every architecture has its own of: the usual one, then who differs."""
+    own = {arch: str(getattr(get_architecture(arch), f"default_{name}")) for arch in list_models()}
+    first = own[list_models()[0]]
+    others = [f"{value} for {arch}" for arch, value in own.items() if value != first]
+    return ", ".join([first, *others])
+
+
+def _first_line(cls: type[Experiment]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _summary(result: Result, config: Experiment) -> str:
+    rows = [
+        f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, width {config.width}, depth {config.depth}"
+    ]
+    pairs = len(dict.fromkeys(result.tables["barriers"]["pair"]))
+    over = f"mean barrier over {pairs} pair{'s' * (pairs > 1)}"
+    rows.append(f"{over}: the most by which the segment exceeds the line between its ends")
+    for method in config.method:
+        test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
+        loss = result.metrics[f"loss_barrier.{method}.direct.test"]
+        rows.append(f"  {method:12} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
+    rows.append(f"largest change of a logit by a permutation: {result.metrics['check.max_logit_difference']:.1e}")
+    rows.append(f"{result.seconds:.1f} s on {result.made_with['device']}")
+    return "\n".join(rows)
