@@ -98,7 +98,7 @@ def test_a_disk_that_refuses_is_said_in_one_sentence(filled, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lmc.store._write", full)
+    monkeypatch.setattr("lmc.store.networks.write_file", full)
     with pytest.raises(StoreError, match="cannot be written .No space left on device."):
         lmc.run(Pair(width=3, recipe=make_recipe(epochs=1), points=3), store=store, device="cpu")
 
