@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from lmc.data import Listed, list_data
 from lmc.library import Entry, Library
-from lmc.store import Store
+from lmc.store import Kept, Store
 
 
 def data_lines(data_dir: str | None) -> list[str]:
@@ -24,14 +25,40 @@ def network_lines(store: Store) -> list[str]:
 
 
 def run_lines(store: Store) -> list[str]:
-    """The results of the store, the newest first."""
-    lines = [f"store: {store.root}"]
-    for result in store.results():
-        config = result.config
-        networks = " ".join(map(str, config.get("labels") or config["seeds"]))
-        what = f"{config['dataset']}  {config['arch']}  width {config['width']}  networks {networks}"
-        lines.append(f"{result.id}  {result.experiment}  {what}")
-    return lines
+    """The results of the store, the newest first, and how much of its limit is full."""
+    kept = store.inventory()
+    results = [(one, store.load_result_text(one.id)) for one in kept if one.kind == "results"]
+    rows = [(one.id, moment(one.written), size(one.size), _pin(one), _what(text)) for one, text in results if text]
+    networks = len(kept) - len(results)
+    total = (
+        f"{len(results)} result{'s' * (len(results) != 1)} and {networks} network{'s' * (networks != 1)} of its own: "
+        f"{size(store.size())} of at most {size(store.limit)}"
+    )
+    heads = ("id", "date", "size", "pinned", "experiment")
+    return [f"store: {store.root}", *aligned(heads, rows, right=(2,)), total]
+
+
+def size(count: int) -> str:
+    """A number of bytes in three digits: `950 bytes`, `1.23 MB`, `20 GB`."""
+    if count < 1000:
+        return f"{count} bytes"
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{float(f'{count / 1000**power:.3g}'):g} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def moment(seconds: float) -> str:
+    """A time, given in seconds since the epoch, to the minute."""
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
+
+
+def _pin(one: Kept) -> str:
+    return "pinned" if one.pinned else ""
+
+
+def _what(text: dict[str, Any]) -> str:
+    config = text["config"]
+    networks = " ".join(map(str, config.get("labels") or config["seeds"]))
+    return f"{text['experiment']}  {config['dataset']}  {config['arch']}  width {config['width']}  networks {networks}"
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
@@ -64,5 +91,5 @@ def _network_row(entry: Entry) -> tuple[str, ...]:
         *(str(config[name]) for name in ("arch", "width", "depth", "norm")),
         "" if entry.error is None else f"{1 - entry.error:.1%}",
         "" if entry.epochs is None else str(entry.epochs),
-        "" if entry.origin == "shipped" else f"{datetime.fromtimestamp(entry.written):%Y-%m-%d %H:%M}",
+        "" if entry.origin == "shipped" else moment(entry.written),
     )

@@ -49,8 +49,11 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """`--store`."""
+def add_store(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`--store`. Below a command that has it already, the default is argparse.SUPPRESS: what was said there holds."""
     parser.add_argument(
-        "--store", metavar="DIR", help="folder of networks and results (default: $LMC_STORE or your data folder)"
+        "--store",
+        metavar="DIR",
+        default=default,
+        help="folder of networks and results (default: $LMC_STORE or your data folder)",
     )

@@ -14,6 +14,7 @@ from lmc.errors import StoreError
 from lmc.store.layout import DELETING, ID, PINNED, SHIPPED, USED, checked, default_limit, default_root
 
 _MAIN = {"results": "result.json", "networks": "network.json"}
+_NOUN = {"results": "result", "networks": "network"}
 _FRESH = 60  # seconds in which one use is as good as another, so that most reads write nothing
 
 
@@ -145,11 +146,11 @@ class Folders:
         folder = self._own(kind, id)
         if folder is None:
             if any(self._find(kind, id)):
-                raise StoreError(f"{id} came with the project and cannot be deleted")
+                raise StoreError(f"this {_NOUN[kind]} came with the project and cannot be deleted")
             return
         with self._holding(kind, id, patience=0.2):
             if (folder / PINNED).exists():
-                raise StoreError(f"{id} is pinned; unpin it before deleting it")
+                raise StoreError(f"this {_NOUN[kind]} is pinned; unpin it before deleting it")
             self._discard(folder)
 
     def _discard(self, folder: Path) -> bool:

@@ -80,7 +80,7 @@ class Inventory(Folders):
         if folder is not None:
             return folder
         if any(any(self._find(kind, id)) for kind in ("results", "networks")):
-            raise StoreError(f"{id} came with the project; it is never deleted and needs no pin")
+            raise StoreError("what came with the project is never deleted and needs no pin")
         raise StoreError(f"the store {self.root} holds no result or network {id}")
 
 
