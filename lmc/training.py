@@ -3,14 +3,22 @@
 Networks of one family are trained in stacks of one fixed size, empty places filled with copies: measured, that is
 what makes a network's numbers independent of its neighbours and its place, bit for bit on the CPU (without
 convolutions also of the number of threads).
+
+A training can be interrupted and goes on, elsewhere too, with the same numbers. That is possible between epochs and
+nowhere else: every random draw comes from a generator made from a seed and the epoch, so after an epoch the tensors
+are all there is to save.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +38,11 @@ from lmc.stacking import (
     training_step,
     unstack,
 )
+from lmc.training_state import Resume, Rows, Saves, Snapshot, digest, restore, tensors_of
 
-BETWEEN_REPORTS = 0.5  # seconds, in an epoch
+__all__ = ["Resume", "Schedule", "Trained", "initial_state", "stack_size", "train"]
+
+BETWEEN_REPORTS = 0.2  # seconds, in an epoch and while it is tested
 
 
 class Schedule(Protocol):
@@ -61,7 +72,7 @@ class Trained:
     """
 
     checkpoints: dict[int, State] = field(default_factory=dict)
-    curves: list[dict[str, Any]] = field(default_factory=list)
+    curves: Rows = field(default_factory=list)
 
 
 def initial_state(build: Callable[[], nn.Module], seed: int, dtype: torch.dtype = torch.float32) -> State:
@@ -96,57 +107,145 @@ def train(
     checkpoints: Sequence[int] = (),
     report: Callable[[float, str], None] | None = None,
     finished: Callable[[int, Trained], None] | None = None,
+    recorded: Callable[[int, Rows], None] | None = None,
+    resume: Resume | None = None,
 ) -> list[Trained]:
     """Train the networks that begin at `starts`; each sees the batches that its order seed gives.
 
     `model` is a template whose own numbers are not used; starts and dataset share device and dtype. `checkpoints`
-    are epochs to keep beside the last one (0: the start). `report(share, text)` is called after every epoch, and each
-    half second in a long one, and may raise to stop; `finished(place, trained)` as soon as a stack is done. Results
-    are in the order of `starts`.
+    are epochs to keep beside the last one (0: the start). Results are in the order of `starts`.
+
+    `report(share, text)` is called after every epoch, and in between as soon as `BETWEEN_REPORTS` have passed and a
+    step, or a layer in a test, is done; it may raise to stop. `recorded(place, rows)` hears the new rows of a
+    network's curves after every epoch, `finished(place, trained)` comes as soon as a stack is done.
+
+    With `resume`, a stack goes on after the epoch that was saved last, and ends with the same bits (on the CPU) as if
+    it had never stopped; `recorded` then hears all rows so far first. It begins anew if what was saved is damaged, of
+    another training or version of torch, or lacks one of `checkpoints`.
     """
     size = stack_size(model)
     keep = {*checkpoints, schedule.epochs}
     results: list[Trained] = []
     step: Step | None = None
     for first in range(0, len(starts), size):
-        places = range(first, min(first + size, len(starts)))
+        places = tuple(range(first, min(first + size, len(starts))))
         filled = [*places, *[places[0]] * (size - len(places))]
         stack = _Stack(model, [starts[p] for p in filled], [order_seeds[p] for p in filled], dataset, schedule, step)
         step = stack.step
-        trained = [Trained() for _ in filled]
-        _record(trained, stack, 0, None, keep)
-        for epoch in range(1, schedule.epochs + 1):
-            tell = _telling(report, (first / len(starts), len(places) / len(starts)), epoch, schedule.epochs)
-            _record(trained, stack, epoch, stack.run_epoch(epoch, tell), keep)
-            tell(1.0)
-        for place, result in zip(places, trained, strict=False):
-            if finished:
+        reports = _Reports(report, first / len(starts), len(places) / len(starts), schedule.epochs)
+        saves = Saves(resume, places, stack.identity) if resume else None
+        stack_results = _train_stack(stack, places, keep, reports, recorded, saves)
+        if finished:
+            for place, result in zip(places, stack_results, strict=True):
                 finished(place, result)
-            results.append(result)
+        results += stack_results
     return results
 
 
-def _telling(
-    report: Callable[[float, str], None] | None, part: tuple[float, float], epoch: int, epochs: int
-) -> Callable[[float], None]:
-    """What tells `report` of the share of an epoch that is done; `part` is the start and length of the stack's work."""
+def _train_stack(
+    stack: _Stack,
+    places: tuple[int, ...],
+    keep: set[int],
+    reports: _Reports,
+    recorded: Callable[[int, Rows], None] | None,
+    saves: Saves | None,
+) -> list[Trained]:
+    """Curves and checkpoints of the networks at `places`, the first ones of the stack."""
 
-    def tell(share: float) -> None:
-        if report:
-            report(part[0] + part[1] * (epoch - 1 + share) / epochs, f"training, epoch {epoch} of {epochs}")
+    def hear(rows: Sequence[Rows]) -> None:
+        for place, new in zip(places, rows, strict=True):
+            if recorded:
+                recorded(place, new)
 
-    return tell
+    epochs = stack.schedule.epochs
+    done, trained = _resumed(stack, keep, saves)
+    if trained:
+        hear([list(result.curves) for result in trained])
+        reports.tell(done)
+    else:
+        trained = [Trained() for _ in places]
+        hear(_record(trained, stack, 0, None, keep, reports))
+    for epoch in range(done + 1, epochs + 1):
+        hear(_record(trained, stack, epoch, stack.run_epoch(epoch, reports), keep, reports))
+        if saves and epoch < epochs:
+            saves.offer(partial(_snapshot, stack, trained, epoch))
+        reports.tell(epoch)
+    return trained
 
 
-def _record(trained: list[Trained], stack: _Stack, epoch: int, losses: Tensor | None, keep: set[int]) -> None:
-    test_loss, test_error = (values.tolist() for values in stack.test())
+def _resumed(stack: _Stack, keep: set[int], saves: Saves | None) -> tuple[int, list[Trained]]:
+    """Epochs done and what they left, the stack being as it was after them; 0 and nothing if none were saved."""
+    found = saves.load() if saves else None
+    if found is None:
+        return 0, []
+    wanted = sorted(epoch for epoch in keep if epoch <= found.epoch)
+    if any(epoch not in kept for kept in found.checkpoints for epoch in wanted) or not stack.restore(found.tensors):
+        return 0, []
+    return found.epoch, [
+        Trained({epoch: stack.own(kept[epoch]) for epoch in wanted}, curves)
+        for kept, curves in zip(found.checkpoints, found.curves, strict=True)
+    ]
+
+
+def _snapshot(stack: _Stack, trained: Sequence[Trained], epoch: int) -> Snapshot:
+    return Snapshot(epoch, stack.tensors(), [t.curves for t in trained], [t.checkpoints for t in trained])
+
+
+def _record(
+    trained: Sequence[Trained], stack: _Stack, epoch: int, losses: Tensor | None, keep: set[int], reports: _Reports
+) -> list[Rows]:
+    """The new rows of each network, which are added to its curves; also its checkpoint if it is to be kept."""
+    test_loss, test_error = (values.tolist() for values in stack.test(reports))
     train_loss = None if losses is None else losses.tolist()
+    new: list[Rows] = []
     for k, result in enumerate(trained):
+        rows: Rows = []
         if train_loss is not None:
-            result.curves.append({"epoch": epoch, "split": "train", "loss": train_loss[k], "error": None})
-        result.curves.append({"epoch": epoch, "split": "test", "loss": test_loss[k], "error": test_error[k]})
+            rows.append({"epoch": epoch, "split": "train", "loss": train_loss[k], "error": None})
+        rows.append({"epoch": epoch, "split": "test", "loss": test_loss[k], "error": test_error[k]})
+        result.curves += rows
         if epoch in keep:
             result.checkpoints[epoch] = unstack(stack.state(), k)
+        new.append(rows)
+    return new
+
+
+class _Reports:
+    """Tells `report` how far a stack is, whose work is the share from `start` to `start + length` of the whole."""
+
+    def __init__(self, report: Callable[[float, str], None] | None, start: float, length: float, epochs: int) -> None:
+        self._report, self._start, self._length, self._epochs = report, start, length, epochs
+        self.done = 0.0  # epochs
+        self._told = time.monotonic()
+
+    def tell(self, done: float) -> None:
+        """Report that so many epochs are done."""
+        self.done = done
+        if self._report:
+            epoch = max(1, math.ceil(done))
+            share = self._start + self._length * done / self._epochs
+            self._report(share, f"training, epoch {epoch} of {self._epochs}")
+        self._told = time.monotonic()
+
+    def tell_if_due(self, done: float) -> None:
+        """The same, unless the last report was just now."""
+        self.done = done
+        if time.monotonic() - self._told > BETWEEN_REPORTS:
+            self.tell(done)
+
+    @contextlib.contextmanager
+    def between_layers(self, model: nn.Module) -> Iterator[None]:
+        """Report, if it is due, whenever a module of `model` is about to run: a single batch can take seconds."""
+
+        def hook(*_: object) -> None:
+            self.tell_if_due(self.done)
+
+        handles = [module.register_forward_pre_hook(hook) for module in model.modules()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class _Stack:
@@ -162,6 +261,7 @@ class _Stack:
         step: Step | None,
     ) -> None:
         self.model, self.order_seeds, self.dataset, self.schedule = model, order_seeds, dataset, schedule
+        self._starts = starts
         self.steps = len(dataset.train_y) // schedule.batch_size
         states = stack_states(starts)
         self.buffers = {name: states[name] for name in buffer_names(model)}
@@ -171,13 +271,12 @@ class _Stack:
         model.train()
         self.step = step or training_step(model, (*self._values(), *self._batch(self._order(1), 0)))
 
-    def run_epoch(self, epoch: int, tell: Callable[[float], None]) -> Tensor:
-        """One pass over the training set; mean loss of its batches, `[stack]`. `tell` hears the share done."""
+    def run_epoch(self, epoch: int, reports: _Reports) -> Tensor:
+        """One pass over the training set; mean loss of its batches, `[stack]`."""
         order = self._order(epoch)
         draws = [generator("augment", seed, epoch) for seed in self.order_seeds]
         total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.device)
         values = self._values()
-        told = time.monotonic()
         for i in range(self.steps):
             x, y = self._batch(order, i)
             x = augment(x, self.schedule.augment, draws, self.black)
@@ -187,17 +286,41 @@ class _Stack:
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
             total += losses
-            if time.monotonic() - told > BETWEEN_REPORTS:
-                tell((i + 1) / self.steps)
-                told = time.monotonic()
+            reports.tell_if_due(epoch - 1 + (i + 1) / self.steps)
         return total / self.steps
 
-    def test(self) -> tuple[Tensor, Tensor]:
+    def test(self, reports: _Reports) -> tuple[Tensor, Tensor]:
         """Loss and error of every network on the test images."""
-        return evaluate(self.model, self.state(), self.dataset.test_x, self.dataset.test_y)
+        with reports.between_layers(self.model):
+            return evaluate(self.model, self.state(), self.dataset.test_x, self.dataset.test_y)
 
     def state(self) -> State:
         return {**self.parameters.named, **self.buffers}
+
+    def identity(self) -> str:
+        """What tells this training from others: starts, order seeds, schedule, data. The module is not looked into."""
+        schedule, data = self.schedule, self.dataset
+        about = {
+            "orders": self.order_seeds,
+            "data": [data.info.name, data.mean, data.std],
+            "schedule": [schedule.epochs, schedule.batch_size, schedule.momentum, schedule.weight_decay],
+            "names": [schedule.optimizer, schedule.augment],
+            "rates": [schedule.learning_rate(epoch * self.steps, self.steps) for epoch in range(schedule.epochs)],
+        }
+        starts = {f"{k}/{name}": tensor for k, start in enumerate(self._starts) for name, tensor in start.items()}
+        return digest(json.dumps(about), {**starts, "train": data.train_y, "test": data.test_y})
+
+    def tensors(self) -> State:
+        """All that the next epoch depends on, by name."""
+        return tensors_of(self.parameters.tensors, self.buffers, self.optimizer)
+
+    def restore(self, saved: Mapping[str, Tensor]) -> bool:
+        """Become as the stack was whose `tensors` these are; False, and nothing is changed, if they do not fit."""
+        return restore(saved, self.parameters.tensors, self.buffers, self.optimizer)
+
+    def own(self, state: Mapping[str, Tensor]) -> State:
+        """A copy on the stack's device."""
+        return {name: tensor.to(self.device, copy=True) for name, tensor in state.items()}
 
     def _values(self) -> tuple[list[Tensor], list[Tensor]]:
         return list(self.parameters.named.values()), list(self.buffers.values())

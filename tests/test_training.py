@@ -228,7 +228,8 @@ def test_keeps_the_epochs_asked_for_and_the_last(digits):
     assert keys == [(0, "test")] + [(e, s) for e in range(1, 5) for s in ("train", "test")]
 
 
-def test_reports_every_epoch_and_stops_when_told_to(digits):
+def test_reports_every_epoch_and_stops_when_told_to(digits, monkeypatch):
+    monkeypatch.setattr("lmc.training.BETWEEN_REPORTS", float("inf"))  # none in an epoch, however slow the machine
     heard, done = [], []
 
     def report(share, text):
@@ -245,6 +246,52 @@ def test_reports_every_epoch_and_stops_when_told_to(digits):
     assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
     assert heard[1][1] == "training, epoch 2 of 3"
     assert done == [(place, [3]) for place in (0, 1, 2)], "the first stack was finished before the stop"
+
+
+def test_reports_after_steps_and_between_layers_of_a_test(digits, monkeypatch):
+    build, recipe = builder(8, depth=2), replace(ADAM, epochs=2)
+    silent = run(digits, build, [0], recipe)[0]
+    heard = []
+    monkeypatch.setattr("lmc.training.BETWEEN_REPORTS", -1.0)  # at every chance
+    loud = run(digits, build, [0], recipe, report=lambda share, text: heard.append((share, text)))[0]
+    assert same(loud, silent) and loud.curves == silent.curves, "reports change no bit"
+    shares, steps = [share for share, _ in heard], 1437 // 64
+    layers = shares.count(0.0)
+    assert layers > 3
+    in_epochs = [(epoch * steps + step) / (2 * steps) for epoch in (0, 1) for step in range(1, steps + 1)]
+    in_tests = [0.0] * layers + [0.5] * layers + [1.0] * layers
+    assert shares == pytest.approx(sorted([*in_epochs, *in_tests, 0.5, 1.0]))
+    assert {text for share, text in heard if share <= 0.5} == {"training, epoch 1 of 2"}
+
+
+def test_reports_are_apart(digits, monkeypatch):
+    """With a clock that moves a tenth of a second whenever it is read."""
+    ticks, heard = itertools.count(), []
+
+    class Clock:
+        monotonic = staticmethod(lambda: next(ticks) / 10)
+
+    monkeypatch.setattr("lmc.training.time", Clock)
+    run(digits, builder(8), [0], replace(ADAM, epochs=1), report=lambda share, text: heard.append(share))
+    steps = 1437 // 64
+    assert steps / 4 < len(heard) < steps, "seldom enough, though there are more chances than steps"
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_stop_in_a_test_leaves_the_model_as_it_was(digits, monkeypatch, stop):
+    build, recipe, reports = builder(8), replace(ADAM, epochs=1), itertools.count(1)
+    model, start = build(), initial_state(build, 0)
+    expected = train(build(), [start], [0], digits, recipe)[0]
+
+    def report(share, text):
+        if next(reports) == stop:
+            raise Stopped
+
+    monkeypatch.setattr("lmc.training.BETWEEN_REPORTS", -1.0)
+    with pytest.raises(Stopped):
+        train(model, [start], [0], digits, recipe, report=report)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert same(train(model, [start], [0], digits, recipe)[0], expected)
 
 
 # Twins (DESIGN 4.3)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lmc.data.augment import augment
+from lmc.errors import Stopped
 from lmc.experiments import Recipe
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.seeds import generator
@@ -75,6 +76,27 @@ def test_a_plain_loop_gives_the_same_numbers_and_statistics(few, norm):
     start = initial_state(build, 3, F64)
     ours = train(build().double(), [start], [5], data, recipe)[0].checkpoints[2]
     assert distance(ours, plain_loop(data, build, start, 5, recipe)) < 1e-9
+
+
+def test_a_long_test_is_reported_and_can_be_stopped(few, monkeypatch):
+    """Every batch of a large network's test, and every layer in it, is a chance."""
+    monkeypatch.setattr("lmc.training.BETWEEN_REPORTS", -1.0)
+    data, build = replace(few, test_x=few.train_x.repeat(8, 1, 1, 1), test_y=few.train_y.repeat(8)), builder()
+    recipe, start, heard = replace(SGD, epochs=1), initial_state(build, 3), []
+    loud = train(build(), [start], [5], data, recipe, report=lambda share, text: heard.append(share))[0]
+    batches = -(-1600 // 720)
+    assert heard.count(0.0) >= batches * len(build().convs)
+    silent = train(build(), [start], [5], data, recipe)[0]
+    assert loud.curves == silent.curves and distance(loud.checkpoints[1], silent.checkpoints[1]) == 0
+
+    def stop(share, text):
+        if share == 1.0:
+            raise Stopped
+
+    kept = []
+    with pytest.raises(Stopped):
+        train(build(), [start], [5], data, recipe, report=stop, recorded=lambda place, rows: kept.extend(rows))
+    assert [row["epoch"] for row in kept] == [0], "stopped before the test of epoch 1 was done"
 
 
 def test_augmentation_follows_the_order_seed_and_changes_training(few):
