@@ -3,10 +3,22 @@
 `lmc.run(lmc.Pair(width=32, seeds=(0, 1)))` runs an experiment; importing this loads neither torch nor scikit-learn.
 """
 
+from lmc.engine import EngineError, run
 from lmc.errors import InputError, Stopped, StoreError
-from lmc.experiments import Pair, Recipe, make_recipe, run
+from lmc.experiments import Pair, Recipe, make_recipe
 from lmc.result import Result
 from lmc.store import Store
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "Pair", "Recipe", "Result", "Stopped", "Store", "StoreError", "make_recipe", "run"]
+__all__ = [
+    "EngineError",
+    "InputError",
+    "Pair",
+    "Recipe",
+    "Result",
+    "Stopped",
+    "Store",
+    "StoreError",
+    "make_recipe",
+    "run",
+]

@@ -13,6 +13,9 @@ class InputError(ValueError):
         self.option, self.value, self.right = option, value, right
         super().__init__(f"{option}: {_quoted(value)} cannot be used; {right}.")
 
+    def __reduce__(self) -> tuple[type, tuple[str, object, str]]:  # it travels between processes
+        return InputError, (self.option, self.value, self.right)
+
     def for_command_line(self) -> str:
         """The same sentence with the option spelled as it is typed."""
         return f"--{self.option.replace('_', '-')}: {_quoted(self.value)} cannot be used; {self.right}."
@@ -20,6 +23,10 @@ class InputError(ValueError):
 
 class StoreError(RuntimeError):
     """The store cannot be read or written; the text says which folder and what to do."""
+
+
+class EngineError(RuntimeError):
+    """A run cannot be started or went wrong where it ran; the text is one sentence for the user."""
 
 
 class Stopped(Exception):

@@ -61,6 +61,26 @@ class Result:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one part of an experiment gives; pieces can be computed anywhere and are merged in the order of the parts.
+
+    `tables` maps a name to flat records, `values` a name to numbers that are averaged over the pieces, `check` is the
+    largest change of a logit that a permutation caused.
+    """
+
+    tables: dict[str, list[dict[str, Any]]]
+    values: dict[str, list[float]]
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    check: float
+    made_with: dict[str, str]
+
+
+def joined_records(pieces: Sequence[Piece], name: str) -> list[dict[str, Any]]:
+    """The records of the table `name`, piece after piece."""
+    return list(itertools.chain.from_iterable(piece.tables[name] for piece in pieces))
+
+
 def relabelled(result: Result, labels: Sequence[str]) -> Result:
     """The same result with other names for its loaded networks; the names of files are no part of its id."""
     old = result.config.get("labels", [])

@@ -8,10 +8,12 @@ from dataclasses import Field
 from typing import Any
 
 from lmc.cli.options import CHOICES, add_data_dir, add_output
-from lmc.experiments import EXPERIMENTS, get_architecture, list_models, run
+from lmc.engine import run
+from lmc.experiments import EXPERIMENTS, get_architecture, list_models
 from lmc.experiments.base import Experiment
 from lmc.experiments.files import with_files
-from lmc.experiments.spelling import option_fields, parse, takes_many
+from lmc.experiments.options import check_number
+from lmc.experiments.spelling import option_fields, parse, takes_many, value_of
 from lmc.progress import Lines, ProgressFile
 from lmc.result import Result
 from lmc.store import Store
@@ -24,6 +26,14 @@ def add(commands: Any) -> None:
         for spec in option_fields(cls):
             _add_option(one, spec)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU when there is one)")
+        one.add_argument(
+            "--workers", metavar="N", help="run on so many processes of this machine (default: in this process)"
+        )
+        one.add_argument(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="run on the Dask cluster of this address, such as tls://host:8786 (default: in this process)",
+        )
         add_data_dir(one)
         add_output(one)
         one.set_defaults(command=_run)
@@ -31,20 +41,29 @@ def add(commands: Any) -> None:
 
 def _run(options: dict[str, Any], file: ProgressFile | None) -> int:
     what, as_json, folder = (options.pop(name) for name in ("what", "json", "store"))
-    device, data_dir = (options.pop(name) for name in ("device", "data_dir"))
+    device, data_dir, scheduler, workers = (
+        options.pop(name) for name in ("device", "data_dir", "scheduler", "workers")
+    )
     words = {name: [value] if isinstance(value, str) else value for name, value in options.items() if value is not None}
     store = Store(folder)
     lines = Lines()
     report = file or lines
     try:
         config = parse(EXPERIMENTS[what], with_files(words, store, data_dir, report))
-        result = run(config, store=store, device=device, data_dir=data_dir, report=report)
+        surroundings = {"device": device, "data_dir": data_dir, "scheduler": scheduler, "workers": _count(workers)}
+        result = run(config, store=store, report=report, **surroundings)
     finally:
         lines.close()
     if file:
         file.end("done")
     print(json.dumps(result.to_json()) if as_json else _summary(result, config))
     return 0
+
+
+def _count(workers: str | None) -> int | None:
+    """The number of processes that was asked for."""
+    limits = {"low": 1, "high": 1024}
+    return None if workers is None else int(check_number("workers", value_of(workers), limits, whole=True))
 
 
 def _add_option(parser: argparse.ArgumentParser, spec: Field[Any]) -> None:

@@ -12,7 +12,7 @@ from lmc.experiments.comparison import array_name
 from lmc.experiments.networks import OPTIONS, Loaded, Network
 from lmc.experiments.pair import Pair
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
-from lmc.experiments.work import Report, Work, check_device, check_size, quiet, resolve_device
+from lmc.experiments.work import Report, Work, check_device, check_size, part, quiet, resolve_device
 from lmc.memory import keep_freed_memory
 from lmc.result import Result, relabelled
 from lmc.store import Store, with_seconds
@@ -42,11 +42,11 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, type[Pair]] = {"pair": Pair}
+EXPERIMENTS: dict[str, type[Experiment]] = {"pair": Pair}
 
 
 def run(
-    config: Pair,
+    config: Experiment,
     *,
     store: Store | str | Path | None = None,
     device: str = "auto",
@@ -73,11 +73,18 @@ def run(
     return with_seconds(relabelled(result, config.labels), time.perf_counter() - start)
 
 
-def _fresh(config: Pair, store: Store, work: Work) -> Result:
+def _fresh(config: Experiment, store: Store, work: Work) -> Result:
     start = time.perf_counter()
     keep_freed_memory()
     check_size(config.networks()[0])
-    result = config.run(work)
-    result = with_seconds(result, time.perf_counter() - start)
+    before = config.training_share
+    work.train(config.wanted(), part(work.report, 0.0, before))
+    parts = config.parts()
+    pieces = []
+    for place, members in enumerate(parts):
+        ends = (before + (1 - before) * (place + k) / len(parts) for k in (0, 1))
+        pieces.append(config.run_part(members, work.reporting(part(work.report, *ends))))
+    result = config.merged(pieces, time.perf_counter() - start)
     store.save_result(result)
+    store.evict(keep=(result.id,))
     return result

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lmc.data import DatasetInfo
 from lmc.errors import InputError
@@ -15,8 +15,12 @@ from lmc.experiments.known import distinct, known_architecture, known_dataset
 from lmc.experiments.networks import OPTIONS, Loaded, Network, content_id
 from lmc.experiments.options import check_choice, check_name, check_number, option
 from lmc.experiments.recipe import Recipe, make_recipe
+from lmc.result import Piece, Result, Table
 from lmc.seeds import seed_for
 from models import Architecture, list_models
+
+if TYPE_CHECKING:
+    from lmc.experiments.work import Work
 
 METHODS = ("none", "random", "weight", "activation")
 CORRECTIONS = ("reset", "repair")
@@ -235,3 +239,60 @@ class Experiment:
         names: Iterable[int | str] = self.load or itertools.chain.from_iterable(self._named())
         chosen = random.Random(seed_for("groups", *names)).sample(range(len(every)), self.groups)
         return [every[i] for i in sorted(chosen)]
+
+    # Running: networks are trained first, then the parts can be computed in any order and anywhere.
+
+    def used(self) -> list[Network | Loaded]:
+        """The networks that are in some group."""
+        places = sorted({place for group in self.members() for place in group})
+        networks = self.networks()
+        return [networks[place] for place in places]
+
+    def reads(self, part: tuple[int, ...]) -> list[tuple[Network | Loaded, tuple[int, ...]]]:
+        """The networks that a part looks at, each with the epochs at which it does."""
+        networks = self.networks()
+        return [(networks[place], (networks[place].last_epoch,)) for place in part]
+
+    def wanted(self) -> list[tuple[Network, tuple[int, ...]]]:
+        """The networks that have to be trained, each with all epochs at which some part looks at it."""
+        found: dict[Network, set[int]] = {}
+        for part in self.parts():
+            for network, epochs in self.reads(part):
+                if isinstance(network, Network):
+                    found.setdefault(network, set()).update(epochs)
+        return [(network, tuple(sorted(epochs))) for network, epochs in found.items()]
+
+    @property
+    def training_share(self) -> float:
+        """The share of the work that is training, as far as progress tells."""
+        return 0.8 if self.wanted() else 0.1
+
+    def parts(self) -> list[tuple[int, ...]]:
+        """The independent parts, as places in `networks()`."""
+        return self.members()
+
+    def run_part(self, part: tuple[int, ...], work: Work) -> Piece:
+        """Compute one part. Reports progress; may raise Stopped or InputError."""
+        raise NotImplementedError
+
+    def tables(self, pieces: Sequence[Piece]) -> dict[str, Table]:
+        """The tables of the parts that are done, in the order of the parts."""
+        raise NotImplementedError
+
+    def metrics(self, pieces: Sequence[Piece]) -> dict[str, float]:
+        """The headline numbers, of all parts."""
+        raise NotImplementedError
+
+    def merged(self, pieces: Sequence[Piece], seconds: float) -> Result:
+        """The result, from the pieces of all parts in their order."""
+        return Result(
+            experiment=self.name,
+            id=self.id,
+            config=self.to_json(),
+            metrics={**self.metrics(pieces), "check.max_logit_difference": max(piece.check for piece in pieces)},
+            tables=self.tables(pieces),
+            arrays={name: array for piece in pieces for name, array in piece.arrays.items()},
+            networks=[network.id for network in self.used()],
+            seconds=round(seconds, 3),
+            made_with=pieces[0].made_with,
+        )

@@ -11,6 +11,7 @@ import numpy as np
 from lmc.barriers import barrier
 from lmc.experiments.base import Experiment
 from lmc.experiments.work import Report, Work, part, require_preserved
+from lmc.result import Piece, versions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +76,16 @@ class Comparison:
             share(0.2, f"pair {pair}, {method}: interpolating")
             self._segment(pair, method, a, moved, ends, part(share, 0.2, 1.0))
             self._units(pair, method, task, match)
+
+    def piece(self) -> Piece:
+        """What was measured so far."""
+        return Piece(
+            tables={"path": self.path, "barriers": self.barriers, "layers": self.layers},
+            values=self.objectives,
+            arrays=self.arrays,
+            check=self.largest_difference,
+            made_with=versions(str(self.shown.device), self.config.dtype),
+        )
 
     def _check(self, match: Match, method: str, b: State) -> None:
         if method == "none":  # nothing moved

@@ -15,7 +15,8 @@ from lmc.experiments.known import known_dataset
 from lmc.experiments.networks import OPTIONS, Loaded
 from lmc.experiments.options import MAX_NAME, check_choice
 from lmc.experiments.recipe import RECIPE_FIELDS
-from lmc.store import Store, digest
+from lmc.shelf import Keeper
+from lmc.store import digest
 from models import get_architecture
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Imported:
     datasets: tuple[str, ...]
 
 
-def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str | None, report: Report) -> Words:
+def with_files(words: Mapping[str, Sequence[str]], store: Keeper, data_dir: str | None, report: Report) -> Words:
     """The words of a config with `--dataset folder` and the files of `--load` replaced by what they hold.
 
     Raises InputError for a folder or file that cannot be used, and for a shape given that the files contradict.
@@ -73,7 +74,7 @@ def with_files(words: Mapping[str, Sequence[str]], store: Store, data_dir: str |
     return out
 
 
-def _network(word: str, store: Store, dataset: str, activation: str | None) -> Imported:
+def _network(word: str, store: Keeper, dataset: str, activation: str | None) -> Imported:
     """The network of a file or an id, with the activation function that was asked for."""
     found = stored(word, store) if ID.fullmatch(word) else import_file(word, clean_label(word), store, dataset)
     if activation is not None:
@@ -99,7 +100,7 @@ def printable(text: str) -> str:
 
 
 def import_file(
-    source: str | Path | bytes, label: str, store: Store, dataset: str | None = None, activation: str | None = None
+    source: str | Path | bytes, label: str, store: Keeper, dataset: str | None = None, activation: str | None = None
 ) -> Imported:
     """Read a checkpoint, recognise and check it, and keep it in the store under the hash of its tensors.
 
@@ -135,7 +136,7 @@ def import_file(
     return Imported(id, label, shape, report, datasets)
 
 
-def stored(id: str, store: Store) -> Imported:
+def stored(id: str, store: Keeper) -> Imported:
     """The loaded network `id` of the store. Raises InputError if there is none."""
     about = store.load_about(id)
     if about is None or "loaded" not in about:

@@ -11,7 +11,7 @@ from lmc.errors import CheckFailed, InputError
 from lmc.experiments.files import Imported, clean_label, import_file, printable
 from lmc.experiments.options import check_name
 from lmc.experiments.work import Report, part, quiet
-from lmc.store import Store
+from lmc.shelf import Keeper
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Gathered:
 
 def import_files(
     files: Sequence[str | Path],
-    store: Store,
+    store: Keeper,
     labels: Sequence[str] = (),
     activation: str | None = None,
     report: Report = quiet,
@@ -52,14 +52,15 @@ def import_files(
         label = name if labels else clean_label(name)
         step = part(report, i / len(files), (i + 1) / len(files))
         step(0.0, f"reading {label}")
-        found.append(_gathered(file, name, label, store, activation))
+        found.append(gather(Path(file), name, label, store, activation))
         step(1.0, f"reading {label}")
     return found
 
 
-def _gathered(file: str | Path, name: str, label: str, store: Store, activation: str | None) -> Gathered:
+def gather(source: Path | bytes, name: str, label: str, store: Keeper, activation: str | None) -> Gathered:
+    """What becomes of one file, given as its path or its content; `name` is how a refusal calls it."""
     try:
-        network = import_file(Path(file), label, store, activation=activation)
+        network = import_file(source, label, store, activation=activation)
     except InputError as error:
         return Gathered(
             name, refused=f"{name} cannot be used; {error.right}." if error.option == "load" else str(error)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lmc.experiments.base import Experiment
-from lmc.experiments.work import Work, part
-from lmc.result import Result, columns, versions
+from lmc.experiments.work import Work
+from lmc.result import Piece, Table, columns, joined_records
 
 TABLES = {
     "path": ("pair", "method", "split", "lam", "loss", "error"),
@@ -31,36 +32,21 @@ class Pair(Experiment):
     revision: ClassVar[int] = 1
     group_size: ClassVar[int] = 2
 
-    def run(self, work: Work) -> Result:
-        """Train or load the networks, match, interpolate. Reports progress; may raise Stopped or InputError."""
+    def run_part(self, part: tuple[int, ...], work: Work) -> Piece:
+        """One pair: match, interpolate, measure. Reports progress; may raise Stopped or InputError."""
         from lmc.experiments.comparison import Comparison
 
-        networks = self.networks()
-        pairs = self.members()
-        used = sorted({place for pair in pairs for place in pair})
-        before = 0.1 if self.load else 0.8
-        states = work.final_states([networks[k] for k in used], part(work.report, 0.0, before))
+        a, b = (self.networks()[place] for place in part)
+        states = work.final_states([a, b])
         bench = Comparison(self, work)
-        for done, (i, j) in enumerate(pairs):
-            share = (1 - before) / len(pairs)
-            report = part(work.report, before + share * done, before + share * (done + 1))
-            a, b = (networks[k] for k in (i, j))
-            bench.compare((a.label, b.label), states[a.id], states[b.id], report)
-        return Result(
-            experiment=self.name,
-            id=self.id,
-            config=self.to_json(),
-            metrics={
-                **_means(bench.barriers),
-                **_objectives(bench.objectives),
-                "check.max_logit_difference": bench.largest_difference,
-            },
-            tables={name: columns(getattr(bench, name), names) for name, names in TABLES.items()},
-            arrays=bench.arrays,
-            networks=[networks[k].id for k in used],
-            seconds=0.0,
-            made_with=versions(str(work.device), self.dtype),
-        )
+        bench.compare((a.label, b.label), states[a.id], states[b.id], work.report)
+        return bench.piece()
+
+    def tables(self, pieces: Sequence[Piece]) -> dict[str, Table]:
+        return {name: columns(joined_records(pieces, name), names) for name, names in TABLES.items()}
+
+    def metrics(self, pieces: Sequence[Piece]) -> dict[str, float]:
+        return {**_means(joined_records(pieces, "barriers")), **_objectives(pieces)}
 
 
 def _means(barriers: list[dict[str, Any]]) -> dict[str, float]:
@@ -72,6 +58,10 @@ def _means(barriers: list[dict[str, Any]]) -> dict[str, float]:
     return {key: float(np.mean(values)) for key, values in grouped.items()}
 
 
-def _objectives(found: dict[str, list[float]]) -> dict[str, float]:
+def _objectives(pieces: Sequence[Piece]) -> dict[str, float]:
     """Mean of ⟨θ_A, π(θ_B)⟩ over the pairs, keyed `objective.<method>.direct`."""
-    return {f"objective.{method}.direct": float(np.mean(values)) for method, values in found.items()}
+    methods = pieces[0].values
+    return {
+        f"objective.{method}.direct": float(np.mean([value for piece in pieces for value in piece.values[method]]))
+        for method in methods
+    }

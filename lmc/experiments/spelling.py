@@ -37,7 +37,7 @@ def parse(cls: type[Config], words: Mapping[str, Sequence[str]]) -> Config:
     for name, given in words.items():
         if name not in known:
             raise InputError(name, " ".join(given), f"the options of {cls.name} are {', '.join(known)}")
-        items = tuple(given) if name in ("load", "labels") else tuple(_value(word) for word in given)
+        items = tuple(given) if name in ("load", "labels") else tuple(value_of(word) for word in given)
         if takes_many(known[name]):
             values[name] = items
         elif len(items) == 1:
@@ -85,7 +85,8 @@ def _words(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, tuple) else [str(value)]
 
 
-def _value(word: str) -> int | float | str:
+def value_of(word: str) -> int | float | str:
+    """The number that a word spells, else the word."""
     for kind in (int, float):
         try:
             return kind(word)

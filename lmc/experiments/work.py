@@ -6,15 +6,15 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc.errors import CheckFailed, InputError
-from lmc.experiments.networks import Loaded, Network, Shape
+from lmc.experiments.networks import Loaded, Network, Shape, content_id
 from lmc.result import versions
-from lmc.store import Store
+from lmc.shelf import Keeper
 from models import MAX_PARAMETERS
 
 if TYPE_CHECKING:
@@ -30,8 +30,19 @@ Report = Callable[[float, str], None]
 """Called with the share done (0 to 1) and what is being done; it may raise `lmc.Stopped`."""
 
 
+READING = 0.02  # of the share of a training: reading its data, which may have to be fetched
+
+
 def quiet(share: float, text: str) -> None:
     """A report that nobody reads."""
+
+
+Recorded = Callable[[Network, list[dict[str, Any]]], None]
+"""Called with a network in training and the new rows of its learning curves, see `lmc.training.Trained`."""
+
+
+def unheard(network: Network, rows: list[dict[str, Any]]) -> None:
+    """What hears the curves when nobody draws them."""
 
 
 def part(report: Report, start: float, end: float) -> Report:
@@ -62,10 +73,15 @@ def resolve_device(name: str) -> torch.device:
 class Work:
     """The surroundings of one run."""
 
-    store: Store
+    store: Keeper
     device: torch.device
     data_dir: Path | None = None
     report: Report = field(default=quiet)
+    recorded: Recorded = field(default=unheard)
+
+    def reporting(self, report: Report) -> Work:
+        """The same work that reports elsewhere."""
+        return replace(self, report=report)
 
     def model(self, network: Shape) -> nn.Module:
         """A template of the network's architecture on the device; its numbers mean nothing."""
@@ -97,6 +113,14 @@ class Work:
                 self._train([unique[id] for id, states in found.items() if states is None], wanted, report)
                 found |= {id: self._stored(id, wanted) for id, states in found.items() if states is None}
         return {id: states for id, states in found.items() if states is not None}
+
+    def train(self, wanted: Sequence[tuple[Network, tuple[int, ...]]], report: Report = quiet) -> None:
+        """See to it that the store holds these networks at these epochs."""
+        by_epochs: dict[tuple[int, ...], list[Network]] = {}
+        for network, epochs in wanted:
+            by_epochs.setdefault(epochs, []).append(network)
+        for i, (epochs, networks) in enumerate(by_epochs.items()):
+            self.checkpoints(networks, epochs, part(report, i / len(by_epochs), (i + 1) / len(by_epochs)))
 
     def final_states(self, networks: Sequence[Network | Loaded], report: Report = quiet) -> dict[str, State]:
         """Network id → state on the device after training, or as it was loaded."""
@@ -143,24 +167,42 @@ class Work:
         return found
 
     def _train(self, networks: list[Network], epochs: list[int], report: Report) -> None:
-        from lmc.training import initial_state, train
-
         families: dict[tuple[Any, ...], list[Network]] = {}
         for network in networks:
             families.setdefault(network.family, []).append(network)
         for i, family in enumerate(families.values()):
-            first = family[0]
-            starts = [initial_state(partial(build, first), n.seed, torch_dtype(first)) for n in family]
-            train(
-                self.model(first),
-                [{name: t.to(self.device) for name, t in start.items()} for start in starts],
-                [n.order_seed for n in family],
-                self.dataset(first, report),
-                first.recipe,
-                checkpoints=epochs,
-                report=part(report, i / len(families), (i + 1) / len(families)),
-                finished=partial(self._keep, family),
-            )
+            self._train_family(family, epochs, part(report, i / len(families), (i + 1) / len(families)))
+
+    def _train_family(self, family: list[Network], epochs: list[int], report: Report) -> None:
+        from lmc.training import Resume, initial_state, train
+
+        first = family[0]
+        starts = [initial_state(partial(build, first), n.seed, torch_dtype(first)) for n in family]
+
+        names = set()
+
+        def name(places: Sequence[int]) -> str:
+            found = state_name([family[place].id for place in places], epochs)
+            names.add(found)
+            return found
+
+        train(
+            self.model(first),
+            [{name: t.to(self.device) for name, t in start.items()} for start in starts],
+            [n.order_seed for n in family],
+            self.dataset(first, part(report, 0.0, READING)),
+            first.recipe,
+            checkpoints=epochs,
+            report=part(report, READING, 1.0),
+            finished=partial(self._keep, family),
+            recorded=lambda place, rows: self.recorded(family[place], rows),
+            resume=Resume(
+                lambda places: self.store.load_state(name(places)),
+                lambda places, content: self.store.save_state(name(places), content),
+            ),
+        )
+        for done in names:
+            self.store.delete_state(done)
 
     def _keep(self, family: list[Network], place: int, trained: Trained) -> None:
         network = family[place]
@@ -187,6 +229,22 @@ def require_preserved(difference: float, what: str) -> None:
             f"{what} changes the logits by {difference:.1e}, more than {TOLERANCE:g}: nothing is shown, "
             "as the symmetries were traced wrongly"
         )
+
+
+def state_name(networks: Sequence[str], epochs: Sequence[int]) -> str:
+    """Under which the state of an unfinished training of these networks is kept, with checkpoints at these epochs."""
+    return content_id("training", 1, {"networks": list(networks), "epochs": list(epochs)})
+
+
+def together(network: Network) -> int:
+    """How many networks of this family are trained in one stack. Raises InputError for one that is too large."""
+    import torch
+
+    from lmc.training import stack_size
+
+    check_size(network)
+    with torch.device("meta"):
+        return stack_size(build(network))
 
 
 def torch_dtype(network: Shape) -> torch.dtype:

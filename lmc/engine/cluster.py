@@ -1,0 +1,186 @@
+"""The dask cluster that an engine works on: started here for this engine alone, or an existing one."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.security import Security
+
+from lmc.engine.tasks import warm_up
+from lmc.errors import InputError
+
+CONNECTING = 10.0  # seconds
+HOST = "127.0.0.1"
+QUIET = logging.WARNING
+_SETTINGS = {
+    "distributed.worker.memory.target": False,  # nothing here is worth writing to disk
+    "distributed.worker.memory.spill": False,
+    "distributed.admin.large-graph-warning-threshold": "4GiB",  # networks travel with the tasks that hold them
+    "distributed.comm.timeouts.connect": f"{CONNECTING}s",
+}
+
+
+class QuietScheduler(Scheduler):
+    """A scheduler without the HTTP server, which would let anybody look without a certificate."""
+
+    def start_http_server(self, *_: Any, **__: Any) -> None: ...
+
+
+class QuietWorker(Worker):
+    """A worker without the HTTP server."""
+
+    def start_http_server(self, *_: Any, **__: Any) -> None: ...
+
+
+class Warmth(WorkerPlugin):
+    """Warms every worker up when it starts, also one that takes the place of another."""
+
+    name = "lmc-warmth"
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 - dask's signature
+        atexit.register(os._exit, 0)  # taking torch apart would take seconds
+        threading.Thread(target=warm_up, daemon=True).start()  # never waited for when the worker ends
+
+
+@dataclass
+class Cluster:
+    """A connected client. `own` is whether the workers were started here; `gpu` whether some worker owns one."""
+
+    client: Client
+    own: bool
+    gpu: bool = False
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
+    listeners: dict[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
+    """Key of a job → who hears its messages."""
+
+    @property
+    def topic(self) -> str:
+        return f"lmc-{self.name}"
+
+    @property
+    def connected(self) -> bool:
+        return self.client.status == "running"
+
+    def hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """A message of a task, handed to the job of its key."""
+        _, message = event
+        listener = self.listeners.get(message.get("key", ""))
+        if listener is not None:
+            listener(message)
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """What the scheduler knows of each worker; nothing when it is not there."""
+        try:
+            return list((await self.client.scheduler.identity(n_workers=-1))["workers"].values())
+        except (OSError, AttributeError):
+            return []
+
+    async def end_worker(self, address: str) -> None:
+        """Kill a worker that does not listen, so that another takes its place; only where they are our own."""
+        if self.own:
+            with contextlib.suppress(Exception):  # it may have ended by itself
+                await self.client.restart_workers([address], timeout=20, raise_for_error=False)
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(scheduler: str | None = None, workers: int | None = None) -> AsyncIterator[Cluster]:
+    """Connect to the scheduler of that address, or start `workers` processes (default: as the machine is).
+
+    Raises InputError if the scheduler does not answer.
+    """
+    with dask.config.set(_SETTINGS):
+        started = _outside(scheduler) if scheduler else _own(workers)
+        async with started as cluster:
+            cluster.client.subscribe_topic(cluster.topic, cluster.hear)
+            yield cluster
+
+
+@contextlib.asynccontextmanager
+async def _outside(address: str) -> AsyncIterator[Cluster]:
+    try:
+        client = await Client(address, security=Security(), asynchronous=True, timeout=CONNECTING, set_as_default=False)
+    except (OSError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        right = f"it does not answer ({reason}); see that it runs, and for tls:// that Dask's TLS settings are right"
+        raise InputError("scheduler", address, right) from None
+    async with client:
+        cluster = Cluster(client, own=False)
+        cluster.gpu = any(worker["resources"].get("GPU") for worker in await cluster.workers())
+        yield cluster
+
+
+@contextlib.asynccontextmanager
+async def _own(workers: int | None) -> AsyncIterator[Cluster]:
+    security, gpus = Security.temporary(), count_gpus()
+    folder = tempfile.mkdtemp(prefix="lmc-workers-")
+    surroundings: dict[str, Any] = {"security": security, "protocol": "tls://", "host": HOST, "dashboard": False}
+    scheduler = {"cls": QuietScheduler, "options": {**surroundings, "port": 0, "dashboard_address": None}}
+    specs = {
+        place: {"cls": Nanny, "options": {**surroundings, **options, "local_directory": folder, "silence_logs": QUIET}}
+        for place, options in enumerate(worker_options(workers, gpus))
+    }
+    try:
+        async with (
+            SpecCluster(
+                scheduler=scheduler, workers=specs, asynchronous=True, security=security, silence_logs=QUIET
+            ) as cluster,
+            Client(cluster, asynchronous=True, set_as_default=False) as client,
+        ):
+            await client.register_plugin(Warmth())
+            yield Cluster(client, own=True, gpu=gpus > 0)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_options(workers: int | None, gpus: int, cores: int | None = None) -> list[dict[str, Any]]:
+    """How each worker process is started: one task at a time each, the cores shared out, a GPU to one worker alone."""
+    cores = cores or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    count = max(workers or (cores if cores <= 4 else cores // 2), gpus)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+    found = []
+    for place in range(count):
+        owns = place < gpus
+        environment = {
+            "OMP_NUM_THREADS": str(max(1, cores // count)),
+            "CUDA_VISIBLE_DEVICES": visible[place] if owns else "",
+        }
+        resources = {"GPU": 1} if owns else {}
+        memory = "auto" if not owns else 0
+        found.append(
+            {
+                "worker_class": QuietWorker,
+                "nthreads": 1,
+                "env": environment,
+                "resources": resources,
+                "memory_limit": memory,
+            }
+        )
+    return found
+
+
+def count_gpus() -> int:
+    """How many CUDA devices may be used, found without loading torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([word for word in visible.split(",") if word.strip() not in ("", "-1")])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    try:
+        said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in said.splitlines())

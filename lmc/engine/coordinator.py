@@ -1,0 +1,271 @@
+"""The heart of the engine: starts runs, shares them, gathers what workers return and writes it to the store."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import shutil
+import time
+from typing import Any
+
+from lmc.engine import tasks
+from lmc.engine.cluster import Cluster
+from lmc.engine.job import Job, sentence
+from lmc.engine.run import Run
+from lmc.engine.trainings import Trainings, held
+from lmc.errors import EngineError, InputError
+from lmc.experiments import EXPERIMENTS, Experiment
+from lmc.experiments.importing import Gathered
+from lmc.limits import Limits, check_limits
+from lmc.result import Piece
+from lmc.shelf import Kept
+from lmc.store import Store
+
+log = logging.getLogger("lmc.engine")
+REMEMBERED = 200  # ended runs
+TICK = 0.25  # seconds
+
+
+class Coordinator:
+    """Runs experiments on one cluster for one store. All methods belong to its event loop."""
+
+    def __init__(self, cluster: Cluster, store: Store, limits: Limits | None = None) -> None:
+        self.cluster, self.store, self.limits = cluster, store, limits
+        self.trainings = Trainings(cluster, store)
+        self.runs: dict[str, Run] = {}
+        self.workers = 0
+        self._numbers = itertools.count()
+
+    # What can be asked of it
+
+    def submit(self, config: Experiment, session: str = "", device: str = "auto", data_dir: str | None = None) -> Run:
+        """Start the experiment unless it runs already. Raises InputError past a limit, EngineError for a second run."""
+        run = self.runs.get(config.id)
+        if run is None or not run.active:
+            if self.limits:
+                check_limits(config, self.limits)
+            self._require_turn(session)
+            run = Run(config.id, next(self._numbers), title(config), config, device, data_dir)
+            self._start(run, self._experiment(run, config))
+        run.askers.add(session)
+        run.look(session)
+        return run
+
+    def load(self, token: str, labels: list[tuple[str, str]], activation: str | None, session: str = "") -> Run:
+        """Load the files `0`, `1`, … of the run's folder, named and labelled so, into the store."""
+        run = Run(token, next(self._numbers), f"{len(labels)} files", None)
+        self._start(run, self._files(run, labels, activation))
+        run.look(session)
+        return run
+
+    def status(self, id: str, session: str = "") -> dict[str, Any]:
+        """How the run stands, as plain data; the session counts as looking at it."""
+        run = self.runs.get(id)
+        if run is None:
+            return {"state": "unknown"}
+        run.update()
+        run.look(session)
+        return {
+            "state": run.state,
+            "share": run.share,
+            "text": run.text,
+            "seconds_left": run.seconds_left(),
+            "position": self._position(run),
+            "error": run.error,
+            "watchers": run.watchers(but=session),
+        }
+
+    def partial(self, id: str) -> dict[str, Any]:
+        """Learning curves and tables of the parts that are done."""
+        run = self.runs.get(id)
+        pieces = run.ordered_pieces() if run else []
+        tables = run.config.tables(pieces) if run and run.config and pieces else {}
+        return {"curves": run.curves() if run else [], "tables": tables}
+
+    def cancel(self, id: str, session: str = "") -> bool:
+        """Stop the run, unless another session looked a moment ago: then only this one lets go of it (False)."""
+        run = self.runs.get(id)
+        if run is None or not run.active:
+            return True
+        run.looks.pop(session, None)
+        run.askers.discard(session)
+        if run.watchers(but=session):
+            return False
+        self._stop(run, "stopped")
+        return True
+
+    def listed(self) -> dict[str, Any]:
+        """Every run that is known here, the newest first, and how many networks were trained."""
+        rows = [
+            {
+                **self.status(run.id),
+                "id": run.id,
+                "title": run.title,
+                "experiment": run.config.name if run.config else "load",
+                "config": run.config.to_json() if run.config else {},
+                "asked": run.asked,
+                "seconds": (run.ended or time.time()) - run.began if run.began else 0.0,
+            }
+            for run in sorted(self.runs.values(), key=lambda run: -run.number)
+        ]
+        return {"runs": rows, "trained": self.trainings.count, "workers": self.workers}
+
+    async def watch(self) -> None:
+        """Go on for ever: see runs begin, and end those that take longer than the limits allow."""
+        while True:
+            self.workers = len(await self.cluster.workers())
+            await asyncio.sleep(TICK)
+            for run in self.runs.values():
+                run.update()
+                if self.limits and run.state == "running" and time.time() - (run.began or 0) > self.limits.seconds:
+                    self._stop(run, "failed", self.limits.too_long)
+
+    # How runs go
+
+    def _start(self, run: Run, work: Any) -> None:
+        self.runs.pop(run.id, None)  # an ended attempt
+        self.runs[run.id] = run
+        for old in [r for r in self.runs.values() if not r.active][:-REMEMBERED]:
+            del self.runs[old.id]
+        log.info("run %s: %s", run.id, run.title)
+        run.task = asyncio.create_task(self._guarded(run, work))
+
+    async def _guarded(self, run: Run, work: Any) -> None:
+        """The run to its end, whatever that is."""
+        try:
+            await work
+            run.end("done")
+        except asyncio.CancelledError:
+            if run.active:
+                run.end("stopped")
+        except Exception as error:
+            run.failure = error
+            run.end("failed", sentence(error))
+            if not isinstance(error, InputError | EngineError):
+                log.debug("run %s", run.id, exc_info=error)
+        log.info("run %s %s %s", run.id, run.state, run.error)
+
+    def _stop(self, run: Run, state: str, error: str = "") -> None:
+        run.end(state, error)
+        if run.task:
+            run.task.cancel()
+
+    async def _experiment(self, run: Run, config: Experiment) -> None:
+        start = time.perf_counter()
+        async with held(self.store, "run", [run.id]):
+            if await asyncio.to_thread(self.store.load_result, run.id) is not None:
+                return
+            await self._networks(run, config)
+            pieces = await self._parts(run, config)
+            result = config.merged(pieces, time.perf_counter() - start)
+            await asyncio.to_thread(self.store.save_result, result)
+        active = [one.id for one in self.runs.values() if one.active]
+        await asyncio.to_thread(self.store.evict, active)
+
+    async def _networks(self, run: Run, config: Experiment) -> None:
+        """Until the store holds every network that has to be trained."""
+        while True:
+            joined = await self.trainings.join(
+                run.id, config.wanted(), run.device, run.data_dir, priority=-2 * run.number
+            )
+            if not joined.more:
+                return
+            run.trainings += [t for t in joined.trainings if t not in run.trainings]
+            await joined.wait()
+
+    async def _parts(self, run: Run, config: Experiment) -> list[Piece]:
+        """All parts, spread over the workers; those of an early run come before the trainings of a later one."""
+        priority, parts = -2 * run.number + 1, config.parts()
+        futures: dict[str, Any] = {}
+        for part in parts:
+            for network, epochs in config.reads(part):
+                if network.id not in futures:
+                    kept = await asyncio.to_thread(self._from_store, network.id, epochs)
+                    futures[network.id] = self.cluster.client.submit(
+                        tasks.hold, network.id, kept, key=f"hold-{network.id}-{run.number}-{self.cluster.name}",
+                        priority=priority, pure=False,
+                    )  # fmt: skip
+
+        async def one(place: int, part: tuple[int, ...]) -> None:
+            job = Job(self.cluster, "part", f"{run.id}-{place}", run.device, run.data_dir)
+            run.jobs.append(job)
+            networks = [futures[network.id] for network, _ in config.reads(part)]
+            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, networks, priority=priority)
+            run.jobs.remove(job)
+            run.pieces[place] = piece
+
+        running = [asyncio.create_task(one(place, part)) for place, part in enumerate(parts)]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+            for future in futures.values():
+                future.release()
+        return run.ordered_pieces()
+
+    def _from_store(self, id: str, epochs: tuple[int, ...]) -> Kept:
+        about = self.store.load_about(id)
+        found = {epoch: self.store.load_checkpoint(id, epoch) for epoch in epochs}
+        arrays = {epoch: state for epoch, state in found.items() if state is not None}
+        if about is None or len(arrays) < len(epochs):
+            raise InputError("load", id, "the store no longer holds this network; load its file or train it again")
+        return Kept(about, arrays)
+
+    async def _files(self, run: Run, labels: list[tuple[str, str]], activation: str | None) -> None:
+        folder = self.store.run_folder(run.id)
+
+        async def one(place: int, name: str, label: str) -> Gathered:
+            content = await asyncio.to_thread((folder / "files" / str(place)).read_bytes)
+            job = Job(self.cluster, "file", f"{run.id}-{place}")
+            run.jobs.append(job)
+            gathered, networks = await job.run(
+                tasks.load_file, content, name, label, activation, priority=-2 * run.number
+            )
+            for id, kept in networks.items():
+                await asyncio.to_thread(self._keep_loaded, id, kept)
+            job.share = 1.0
+            return gathered
+
+        try:
+            found = await asyncio.gather(*(one(i, *names) for i, names in enumerate(labels)))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        run.content = {
+            "networks": [entry.to_json() for entry in found if entry.network],
+            "refused": [entry.to_json() for entry in found if not entry.network],
+        }
+
+    def _keep_loaded(self, id: str, kept: Kept) -> None:
+        self.store.save_network(id, kept.about, kept.checkpoints)
+        self.store.update_about(id, kept.about)  # one that was there takes the new name
+
+    # Who comes when
+
+    def _position(self, run: Run) -> int:
+        """1 for the next to begin; 0 for a run that does not wait."""
+        if run.state != "waiting":
+            return 0
+        return sum(other.state == "waiting" and other.number <= run.number for other in self.runs.values())
+
+    def _require_turn(self, session: str) -> None:
+        if not self.limits or not session:
+            return
+        mine = [run for run in self.runs.values() if run.active and session in run.askers]
+        if len(mine) >= self.limits.runs_per_session:
+            raise EngineError(
+                f"In this classroom one run at a time is computed for each page, and yours is {mine[0].title}. "
+                "Wait for it, or cancel it on the page Runs."
+            )
+
+
+def title(config: Experiment) -> str:
+    """The run in a few words."""
+    names = " ".join(network.label for network in config.networks())
+    return f"{config.name}: {config.arch} of width {config.width} on {config.dataset.split(':')[0]}, networks {names}"
+
+
+def config_from(content: dict[str, Any]) -> Experiment:
+    """The experiment that a client sent. Raises InputError for one that cannot be run."""
+    return EXPERIMENTS[content["experiment"]].from_json(content["config"])

@@ -1,0 +1,139 @@
+"""One attempt of a piece of work on the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from distributed import Event, Future, Variable
+from distributed.scheduler import KilledWorker
+
+from lmc.engine.cluster import Cluster
+from lmc.engine.tasks import Call
+from lmc.engine.versions import program
+from lmc.errors import CheckFailed, EngineError, InputError, StoreError
+
+PATIENCE = 5.0  # seconds that a task may take to notice that it should stop, before its worker is ended
+_ATTEMPTS = itertools.count(1)
+
+
+class Job:
+    """It ends with a value, with an error, or because it was stopped; every attempt has a key of its own.
+
+    `rows` are learning curves by network id, `state` the last state that the training saved.
+    """
+
+    def __init__(self, cluster: Cluster, kind: str, id: str, device: str = "auto", data_dir: str | None = None) -> None:
+        self.cluster, self.device = cluster, device
+        self.key = f"{kind}-{id}-{cluster.name}/{next(_ATTEMPTS)}"
+        self.call = Call(self.key, cluster.topic, program(), device, data_dir)
+        self.share, self.text, self.began, self.worker = 0.0, "", False, ""
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.on_saved: Callable[[], None] = lambda: None
+        self._ended = asyncio.Event()
+        self._future: Future | None = None
+
+    async def run(self, function: Callable[..., Any], *args: Any, priority: int) -> Any:
+        """Have a worker call `function(call, *args)`; its value. Raises what it raised, or EngineError."""
+        client, finished = self.cluster.client, asyncio.Event()
+        if not self.cluster.connected:
+            raise EngineError("the connection to the scheduler was lost; start again when it is back")
+        self.cluster.listeners[self.key] = self._hear
+        loop = asyncio.get_running_loop()
+        resources = {"GPU": 1} if self.cluster.gpu and self.device != "cpu" else None
+        future: Future = client.submit(
+            function, self.call, *args, key=self.key, priority=priority, pure=False, resources=resources
+        )
+        self._future = future
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
+        try:
+            await finished.wait()
+            return await _value(future)
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().create_task(self._stop(future))
+            raise
+        finally:
+            if future.status != "pending":
+                self._forget()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("began"):  # also when another worker begins anew
+            self.began, self.share, self.rows = True, 0.0, {}
+        self.worker = message.get("worker", self.worker)
+        self.share, self.text = message.get("share", self.share), message.get("text", self.text)
+        for network, rows in message["rows"].items():
+            self.rows.setdefault(network, []).extend(rows)
+        if message.get("ended"):
+            self._ended.set()
+        if message.get("saved"):
+            self.on_saved()
+
+    async def _stop(self, future: Future) -> None:
+        """Tell the task, and end its worker if it does not listen."""
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            event = Event(self.key, client=self.cluster.client)
+            await event.set()
+            await future.cancel()
+            if self.began:
+                try:
+                    await asyncio.wait_for(self._ended.wait(), PATIENCE)
+                except TimeoutError:
+                    await self.cluster.end_worker(self.worker)
+                await event.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.cluster.listeners.pop(self.key, None)
+        if self._future is not None:
+            self._future.release()
+
+
+class State:
+    """The variable in which a training keeps its state, on the scheduler: it outlives the workers."""
+
+    def __init__(self, job: Job) -> None:
+        self._variable = Variable(job.key, client=job.cluster.client)
+
+    async def set(self, content: bytes) -> None:
+        await self._variable.set(content)
+
+    async def get(self) -> bytes:
+        content: bytes = await self._variable.get(timeout=30)
+        return content
+
+    def delete(self) -> None:
+        self._variable.delete()
+
+
+async def _value(future: Future) -> Any:
+    if future.status == "finished":
+        return await future
+    if future.status == "error":
+        raise await future.exception()
+    raise EngineError("the connection to the scheduler was lost before the run ended; start again when it is back")
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, for the page and the log."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, CheckFailed | EngineError | StoreError):
+        return _as_sentence(str(error))
+    if isinstance(error, KilledWorker):
+        return (
+            "The processes that ran it ended again and again, as when memory runs out; a smaller width or fewer "
+            "images would need less."
+        )
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+        return "Memory ran out; a smaller width, fewer images or points would need less."
+    if isinstance(error, ModuleNotFoundError):
+        return f"A worker has no {error.name}; install the same program there."
+    first = (str(error).splitlines() or [""])[0]
+    return f"The run failed where it ran, which is a fault of this program: {type(error).__name__}: {first}"
+
+
+def _as_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

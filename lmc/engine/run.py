@@ -1,0 +1,126 @@
+"""One run of an experiment as the engine sees it: who asked, how far it is, what it has so far."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmc.engine.job import Job
+from lmc.engine.trainings import Training
+from lmc.experiments import Experiment
+from lmc.result import Piece
+
+LOOKED = 10.0  # seconds for which a page that looked at a run counts as watching it
+ACTIVE = ("waiting", "running")
+
+
+@dataclass(eq=False)
+class Run:
+    """`state` is one of waiting, running, done, failed, stopped; times are in seconds since the epoch.
+
+    `askers` are the sessions that asked for it, `looks` when each session last looked.
+    """
+
+    id: str
+    number: int
+    title: str
+    config: Experiment | None
+    device: str = "auto"
+    data_dir: str | None = None
+    state: str = "waiting"
+    error: str = ""
+    failure: Exception | None = None
+    asked: float = field(default_factory=time.time)
+    began: float | None = None
+    ended: float | None = None
+    askers: set[str] = field(default_factory=set)
+    looks: dict[str, float] = field(default_factory=dict)
+    trainings: list[Training] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    pieces: dict[int, Piece] = field(default_factory=dict)
+    content: dict[str, Any] | None = None
+    task: asyncio.Task[None] | None = None
+    _first: tuple[float, float] | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    def look(self, session: str) -> None:
+        """Note that a page of this session shows the run."""
+        if session:
+            self.looks[session] = time.time()
+
+    def watchers(self, but: str = "") -> int:
+        """How many sessions besides `but` looked a moment ago."""
+        return sum(time.time() - when < LOOKED for session, when in self.looks.items() if session != but)
+
+    def update(self) -> None:
+        """A run that has begun is no longer waiting."""
+        began = any(job.began for job in self.jobs) or any(training.began for training in self.trainings)
+        if self.state == "waiting" and began:
+            self.state, self.began = "running", time.time()
+
+    @property
+    def share(self) -> float:
+        """The share done: of the trainings that it waits for, then of its parts."""
+        before = 0.0
+        if self.config is not None and self.trainings:
+            before = self.config.training_share
+        trained = _mean([1.0 if t.task and t.task.done() else t.share for t in self.trainings])
+        parts = len(self.config.parts()) if self.config is not None else max(1, len(self.jobs))
+        done = (len(self.pieces) + sum(job.share for job in self.jobs)) / parts
+        return min(1.0, before * trained + (1 - before) * done)
+
+    @property
+    def text(self) -> str:
+        """What it is doing."""
+        if self.state != "running":
+            return self.state
+        busy = [job.text for job in self.jobs if job.began and job.text]
+        busy += [t.text for t in self.trainings if t.began and t.task and not t.task.done()]
+        if busy or self.config is None:
+            return busy[0] if busy else "reading"
+        return f"comparing, {len(self.pieces)} of {len(self.config.parts())} done"
+
+    def seconds_left(self) -> float | None:
+        """From how fast the share grew since this run was first seen running; None while that says little."""
+        if self.state != "running":
+            return None
+        now, share = time.time(), self.share
+        if share == 0:
+            return None
+        if self._first is None:
+            self._first = (now, share)
+        then, before = self._first
+        if now - then < 1.0 or share - before < 0.02:
+            return None
+        return (now - then) * (1 - share) / (share - before)
+
+    def curves(self) -> list[dict[str, Any]]:
+        """The learning curves of its networks that were or are in training, as records."""
+        if self.config is None:
+            return []
+        names = {network.id: network.label for network in self.config.used()}
+        return [
+            {"network": id, "label": names[id], **row}
+            for training in self.trainings
+            for id, rows in training.rows().items()
+            if id in names
+            for row in rows
+        ]
+
+    def ordered_pieces(self) -> list[Piece]:
+        """Those parts that are done, in the order of the parts."""
+        return [self.pieces[place] for place in sorted(self.pieces)]
+
+    def end(self, state: str, error: str = "") -> None:
+        self.state, self.error, self.ended = state, error, time.time()
+        self.askers.clear()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 1.0

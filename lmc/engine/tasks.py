@@ -1,0 +1,153 @@
+"""What workers execute. Configs come in as plain data and networks as arrays; no worker touches a store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lmc.engine.versions import require_same
+from lmc.errors import Stopped
+from lmc.experiments import EXPERIMENTS, Network
+from lmc.experiments.importing import Gathered, gather
+from lmc.experiments.recipe import Recipe
+from lmc.result import Piece
+from lmc.shelf import Kept, Shelf
+
+BETWEEN_MESSAGES = 0.2  # seconds
+NICE = 5  # pages come first
+
+
+@dataclass(frozen=True)
+class Call:
+    """What every task is told: its key, where to speak, which program asks, and the surroundings of the run."""
+
+    key: str
+    topic: str
+    program: Mapping[str, str]
+    device: str
+    data_dir: str | None
+
+
+class Speaker:
+    """The voice of a running task: progress and curves go out; a set event of the task's key means stop.
+
+    As a report it raises `Stopped` then. It also keeps the state of a training in a variable of the scheduler, which
+    outlives the worker.
+    """
+
+    def __init__(self, call: Call) -> None:
+        from distributed import Event, Variable, get_worker
+
+        self._call, self._worker = call, get_worker()
+        self._stop, self._state = Event(call.key), Variable(call.key)
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._said = 0.0
+        self.say(began=True)
+
+    def __call__(self, share: float, text: str) -> None:
+        if time.monotonic() - self._said < BETWEEN_MESSAGES:
+            return
+        self.say(share=share, text=text)
+        if self._stop.is_set():
+            raise Stopped
+
+    def recorded(self, network: Network, rows: list[dict[str, Any]]) -> None:
+        self._rows.setdefault(network.id, []).extend(rows)
+
+    def say(self, **message: Any) -> None:
+        """Send this, and the curves since the last message."""
+        self._said = time.monotonic()
+        rows, self._rows = self._rows, {}
+        self._worker.log_event(self._call.topic, {"key": self._call.key, **message, "rows": rows})
+
+    def load_state(self, name: str) -> bytes | None:  # noqa: ARG002 - a task trains one stack
+        content: bytes = self._state.get(timeout=30)
+        return content or None
+
+    def save_state(self, name: str, content: bytes) -> None:  # noqa: ARG002
+        self._state.set(content)
+        self.say(saved=True)
+
+    def delete_state(self, name: str) -> None:
+        """Who waits for the networks does it, when they are stored."""
+
+
+@contextlib.contextmanager
+def speaking(call: Call) -> Iterator[Speaker]:
+    """The speaker of a task that begins here; what it raised before its end is heard."""
+    from distributed import get_worker
+
+    require_same(call.program, get_worker().address)
+    speaker = Speaker(call)
+    try:
+        yield speaker
+    finally:
+        speaker.say(ended=True)
+
+
+def hold(id: str, kept: Kept) -> tuple[str, Kept]:
+    """A network for the tasks that need it: computed anew from its arrays when its worker is lost."""
+    return id, kept
+
+
+def train(call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> dict[str, Kept]:
+    """Train one stack; its networks by id, with the checkpoints that were asked for."""
+    with speaking(call) as speaker:
+        shelf = Shelf(states=speaker)
+        work = replace(_work(call, shelf, speaker), recorded=speaker.recorded)
+        work.checkpoints([network_from(content) for content in networks], epochs, speaker)
+        return shelf.networks
+
+
+def run_part(
+    call: Call, name: str, config: Mapping[str, Any], part: tuple[int, ...], networks: Sequence[tuple[str, Kept]]
+) -> Piece:
+    """One part of the experiment `name`, with the networks that it reads."""
+    with speaking(call) as speaker:
+        value = EXPERIMENTS[name].from_json(dict(config))
+        return value.run_part(part, _work(call, Shelf(dict(networks)), speaker))
+
+
+def load_file(
+    call: Call, content: bytes, name: str, label: str, activation: str | None
+) -> tuple[Gathered, dict[str, Kept]]:
+    """Read one file; what became of it, and the network."""
+    with speaking(call):
+        shelf = Shelf()
+        return gather(content, name, label, shelf, activation), shelf.networks
+
+
+def network_from(content: Mapping[str, Any]) -> Network:
+    """The network that `to_json` described."""
+    recipe: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content["recipe"].items()
+    }
+    return Network(**{**content, "recipe": Recipe(**recipe)})
+
+
+def warm_up() -> None:
+    """Import and trace what every run needs, behind the pages."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    from lmc.experiments import Pair
+    from lmc.experiments.work import Work, traced
+    from lmc.memory import keep_freed_memory
+
+    keep_freed_memory()
+    import torch
+
+    network = Pair().networks()[0]
+    traced(network)
+    Work(Shelf(), torch.device("cpu")).dataset(network)
+
+
+def _work(call: Call, shelf: Shelf, speaker: Speaker) -> Any:
+    from lmc.experiments.work import Work, resolve_device
+
+    data_dir = None if call.data_dir is None else Path(call.data_dir)
+    return Work(shelf, resolve_device(call.device), data_dir, speaker)

@@ -1,0 +1,172 @@
+"""Networks in training, shared between runs: each is trained once, however many runs wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from lmc.engine import tasks
+from lmc.engine.cluster import Cluster
+from lmc.engine.job import Job, State
+from lmc.experiments import Network
+from lmc.experiments.work import state_name, together
+from lmc.shelf import Kept
+from lmc.store import Store
+
+log = logging.getLogger("lmc.engine")
+LOOKING = 0.2  # seconds between two looks at a lock that another process holds
+
+Wanted = tuple[Network, tuple[int, ...]]
+
+
+class Training:
+    """One stack of networks, trained on a worker and then stored.
+
+    `runs` are the ids of those that wait for it; when the last one lets go it is stopped.
+    """
+
+    def __init__(self, networks: Sequence[Network], epochs: tuple[int, ...], priority: int) -> None:
+        self.networks, self.epochs, self.priority = list(networks), epochs, priority
+        self.runs: set[str] = set()
+        self.job: Job | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def began(self) -> bool:
+        return self.job is not None and self.job.began
+
+    @property
+    def share(self) -> float:
+        return self.job.share if self.job else 0.0
+
+    @property
+    def text(self) -> str:
+        return (self.job.text if self.job else "") or "training"
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The learning curves so far, by network id."""
+        return self.job.rows if self.job else {}
+
+
+class Trainings:
+    """All trainings of one engine. `count` is how many networks it has trained or begun to."""
+
+    def __init__(self, cluster: Cluster, store: Store) -> None:
+        self.cluster, self.store, self.count = cluster, store, 0
+        self._running: dict[str, Training] = {}
+
+    async def join(
+        self, run: str, wanted: Sequence[Wanted], device: str, data_dir: str | None, priority: int
+    ) -> Joined:
+        """The trainings that `run` has to wait for until the store holds what it wants; missing ones are started."""
+        missing = await asyncio.to_thread(self._missing, wanted)
+        running = {id(t): t for network, _ in missing if (t := self._running.get(network.id))}
+        fresh = [(network, epochs) for network, epochs in missing if network.id not in self._running]
+        for networks, epochs in await stacks(fresh):
+            if any(network.id in self._running for network in networks):
+                continue  # another run was quicker; it is joined in the next round
+            training = Training(networks, epochs, priority)
+            self._running |= {network.id: training for network in networks}
+            self.count += len(networks)
+            training.task = asyncio.create_task(self._train(training, device, data_dir))
+            running[id(training)] = training
+        return Joined(run, list(running.values()), bool(missing))
+
+    def _missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+        return [(n, epochs) for n, epochs in wanted if not self._holds(n.id, epochs)]
+
+    def _holds(self, id: str, epochs: Iterable[int]) -> bool:
+        files = self.store.files(id)
+        return "network.json" in files and all(f"epoch-{epoch:05d}.safetensors" in files for epoch in epochs)
+
+    async def _train(self, training: Training, device: str, data_dir: str | None) -> None:
+        ids = [network.id for network in training.networks]
+        try:
+            async with held(self.store, "network", ids):
+                left = [n for n in training.networks if not await asyncio.to_thread(self._holds, n.id, training.epochs)]
+                if left:
+                    await self._on_worker(training, left, device, data_dir)
+        finally:
+            for network in training.networks:
+                self._running.pop(network.id, None)
+
+    async def _on_worker(self, training: Training, networks: list[Network], device: str, data_dir: str | None) -> None:
+        ids = [network.id for network in networks]
+        name = state_name(ids, training.epochs)
+        job = training.job = Job(self.cluster, "train", name, device, data_dir)
+        state = State(job)
+        log.info("training %s", " ".join(f"{n.arch} {n.width} {n.dataset} seed {n.label}" for n in networks))
+        before = await asyncio.to_thread(self.store.load_state, name)
+        await state.set(before or b"")
+        saving: set[asyncio.Task[None]] = set()
+
+        async def save() -> None:
+            content = await state.get()
+            if content:
+                await asyncio.to_thread(self.store.save_state, name, content)
+
+        job.on_saved = lambda: saving.add(asyncio.create_task(save()))
+        try:
+            configs = [network.to_json() for network in networks]
+            found: dict[str, Kept] = await job.run(tasks.train, configs, training.epochs, priority=training.priority)
+            await asyncio.to_thread(self._keep, found)
+        finally:
+            await asyncio.gather(*saving, return_exceptions=True)
+            state.delete()
+        await asyncio.to_thread(self.store.delete_state, name)
+
+    def _keep(self, found: dict[str, Kept]) -> None:
+        for id, kept in found.items():
+            self.store.save_network(id, kept.about, kept.checkpoints)
+
+
+class Joined:
+    """What one run waits for. `more` says whether the store has to be looked at again afterwards."""
+
+    def __init__(self, run: str, trainings: list[Training], more: bool) -> None:
+        self.run, self.trainings, self.more = run, trainings, more
+
+    async def wait(self) -> None:
+        """Until all have ended; raises what one of them raised. Cancelled, the run lets go of them."""
+        for training in self.trainings:
+            training.runs.add(self.run)
+        tasks_ = [training.task for training in self.trainings if training.task]
+        try:
+            await asyncio.gather(*(asyncio.shield(task) for task in tasks_))
+        finally:
+            for training in self.trainings:
+                training.runs.discard(self.run)
+                if not training.runs and training.task:
+                    training.task.cancel()
+
+
+async def stacks(wanted: Sequence[Wanted]) -> list[tuple[list[Network], tuple[int, ...]]]:
+    """Networks of one family and equal epochs, as many together as are trained in one stack.
+
+    Raises InputError for a network that is too large.
+    """
+    families: dict[Any, list[Network]] = {}
+    for network, epochs in wanted:
+        families.setdefault((network.family, epochs), []).append(network)
+    found = []
+    for (_, epochs), networks in families.items():
+        size = await asyncio.to_thread(together, networks[0])
+        found += [(networks[i : i + size], epochs) for i in range(0, len(networks), size)]
+    return found
+
+
+@contextlib.asynccontextmanager
+async def held(store: Store, kind: str, ids: Iterable[str]) -> AsyncIterator[None]:
+    """Hold the locks of these ids; another process that has one is waited for without blocking."""
+    with contextlib.ExitStack() as locks:
+        for id in sorted(ids):
+            while True:
+                try:
+                    locks.enter_context(store.lock(kind, id, patience=0))
+                    break
+                except TimeoutError:
+                    await asyncio.sleep(LOOKING)
+        yield
