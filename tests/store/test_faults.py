@@ -110,6 +110,7 @@ def test_a_disk_that_takes_half_a_file_leaves_none(tmp_path, child):
     shop = Shop(Store(tmp_path / "store", shipped=None))
     assert shop.store.load_checkpoint("0" * 16, 1) is not None and shop.store.load_checkpoint("0" * 16, 2) is None
     assert shop.store.load_state("0" * 16) is None and not shop.leftovers()
+    assert not (tmp_path / "store" / "damaged").exists(), "no half file was there to be found"
 
 
 SAVE = """
