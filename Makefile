@@ -2,10 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test lint bench pretrained clean
+.PHONY: app classroom test lint bench pretrained clean
 
-app: $(VENV)/.app
-	$(BIN)/streamlit run app.py
+# LMC_CLASSROOM=1 make app is make classroom
+app: $(if $(filter-out 0,$(LMC_CLASSROOM)),classroom,$(VENV)/.app)
+	$(if $(filter-out 0,$(LMC_CLASSROOM)),,$(BIN)/streamlit run app.py)
+
+classroom: $(VENV)/.app
+	$(BIN)/python -m scripts.classroom $(ARGS)
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n auto --dist loadscope --ignore=tests/benchmarks $(ARGS)

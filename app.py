@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from pages.ui.classroom import classroom_notes
 from pages.ui.picker import choose
+from pages.ui.turns import TURNS
 
 if __name__ == "__main__":  # a visit
     st.set_page_config(page_title="LMC Explorer", page_icon=":material/share:", layout="wide")
@@ -11,10 +13,13 @@ if __name__ == "__main__":  # a visit
             st.Page("pages/views/home.py", title="Home", icon=":material/home:", default=True),
             st.Page("pages/views/pair.py", title="Pair", icon=":material/compare_arrows:", url_path="pair"),
             st.Page("pages/views/networks.py", title="Networks", icon=":material/hub:", url_path="networks"),
+            st.Page("pages/views/runs.py", title="Runs", icon=":material/list:", url_path="runs"),
         ]
     )
-    choose()
-    page.run()
+    with TURNS.turn():
+        classroom_notes()
+        choose()
+        page.run()
 else:  # the start of the server
     from streamlit.runtime.pages_manager import PagesManager
 

@@ -16,7 +16,9 @@ from lmc.errors import InputError, StoreError
 from lmc.experiments import Experiment, Pair, dataset_info, get_architecture
 from lmc.experiments.spelling import command
 from lmc.library import Entry, Library, Use, comparison, fitting, training
+from lmc.limits import limits
 from pages.ui.address import link
+from pages.ui.classroom import NO_DELETION
 from pages.ui.figures import show
 from pages.ui.runs import engine
 from pages.ui.upload import CHOSEN, NO_DATA_SET, TURN, plain
@@ -258,12 +260,17 @@ def _take_or_delete(entry: Entry) -> None:
         if entry.origin == "shipped":
             st.caption("It came with the program and cannot be deleted.")
             return
+        if limits():
+            st.caption(NO_DELETION)
+            return
         with st.popover("Delete", icon=":material/delete:"):
             st.markdown("Delete this network for good? Results that were made with it stay.")
             st.button("Yes, delete it", type="primary", on_click=_delete, args=(entry.id,), key="delete_network")
 
 
 def _delete(id: str) -> None:
+    if limits():  # the button is not drawn, but anyone can send what it would
+        return
     try:
         engine().store.delete_network(id)
     except (StoreError, OSError) as error:
