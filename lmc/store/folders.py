@@ -97,6 +97,10 @@ class Folders:
         folder = self.root / kind / checked(id)
         return folder if folder.is_dir() else None
 
+    def _is_own(self, path: Path) -> bool:
+        """Whether a result or network, or a file of one, lies in this store, not in the layer below it."""
+        return any(path.is_relative_to(self.root / kind) for kind in _MAIN)
+
     def _newest_first(self, kind: str, layer: Path) -> list[str]:
         found = []
         for folder in (layer / kind).glob("*"):
@@ -107,7 +111,7 @@ class Folders:
 
     def _mark_used(self, folder: Path) -> None:
         """Say that something of this store is used now. A disk that refuses the mark refuses no reading."""
-        if not folder.is_relative_to(self.root):
+        if not self._is_own(folder):
             return
         path = folder / USED
         with contextlib.suppress(OSError):
@@ -119,7 +123,7 @@ class Folders:
 
     def _set_aside(self, path: Path) -> None:
         """Move what cannot be read to `damaged/`; a file of the shipped layer is left alone."""
-        if not path.is_relative_to(self.root):
+        if not self._is_own(path):
             self._unreadable.add(path)
             return
         name = "-".join(path.relative_to(self.root).parts)

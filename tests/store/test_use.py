@@ -1,4 +1,5 @@
 import os
+import shutil
 import time
 
 import numpy as np
@@ -87,6 +88,18 @@ def test_what_ships_is_neither_pinned_nor_deleted_nor_marked(tmp_path):
             delete(id)
     assert store.load_result(result) and Library(store).networks() and sorted(SHIPPED.rglob("*")) == before
     assert store.inventory() == []
+
+
+def test_a_shipped_layer_inside_the_stores_folder_is_left_alone_too(tmp_path):
+    shipped = tmp_path / "models" / "pretrained"
+    shutil.copytree(SHIPPED, shipped)
+    network = min(path.name for path in (shipped / "networks").iterdir())
+    result = min(path.name for path in (shipped / "results").iterdir())
+    (shipped / "results" / result / "arrays.npz").write_bytes(b"damaged")
+    store, before = Store(tmp_path, shipped=shipped), sorted(shipped.rglob("*"))
+    (epoch,) = Library(store).networks()[0].checkpoints
+    assert store.load_checkpoint(Library(store).networks()[0].id, epoch) and store.load_about(network)
+    assert store.load_result(result) is None and sorted(shipped.rglob("*")) == before
 
 
 def test_deleting_is_refused_while_it_is_pinned_or_made(shop):
