@@ -196,13 +196,13 @@ def test_several_stacks_with_filled_places(few, reports):
 
 
 def test_what_was_loaded_is_copied(few, saved):
-    """Nothing of the result lies in the content's own memory, which is neither aligned nor ours to keep."""
+    """Into memory that is aligned as torch's own: sums of unaligned numbers may be made in another order."""
     case, expected, contents = saved
     memory = Memory({(0, 1): contents[-1]})
     found = case.run(few, resume=memory.resume())
     assert_same(found, expected)
     for state in found[0].checkpoints.values():
-        assert all(t.untyped_storage().nbytes() == t.nbytes for t in state.values())
+        assert all(tensor.data_ptr() % 64 == 0 for tensor in state.values())
 
 
 # Checkpoints
