@@ -61,14 +61,6 @@ class Limits:
             "Choose fewer epochs or a smaller width."
         )
 
-    @property
-    def too_many(self) -> str:
-        """The sentence for a page that asks for another run while `runs_per_session` are not done."""
-        return (
-            f"In this classroom a page has at most {self.runs_per_session} run at a time. "
-            "Wait until it has ended, or cancel it."
-        )
-
 
 def limits() -> Limits | None:
     """The limits of this process, None outside a classroom: unless `LMC_CLASSROOM` is set, and not to 0."""

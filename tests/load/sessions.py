@@ -163,6 +163,8 @@ class Session:
         elif kind == "stop_auto_rerun":
             for fragment in message.stop_auto_rerun.fragment_ids:
                 self._stop_repeating(fragment)
+        elif kind == "navigation":  # from now on the page is asked for by this, not by its name
+            self._script = message.navigation.page_script_hash
         elif kind == "page_info_changed":
             self._query = message.page_info_changed.query_string
         elif kind == "page_not_found":
@@ -170,7 +172,6 @@ class Session:
 
     def _begin(self, message: ForwardMsg) -> None:
         fragments = message.metadata.run.fragment_ids
-        self._script = message.new_session.page_script_hash or self._script
         if fragments:
             self._shown = {path: shown for path, shown in self._shown.items() if shown.fragment not in fragments}
         else:
@@ -227,6 +228,11 @@ class Session:
 def has_chart(session: Session) -> bool:
     """Whether a chart is on the page and the page has been drawn to its end."""
     return session.first_end is not None and next(session.shown(CHART), None) is not None
+
+
+def has_answer(session: Session) -> bool:
+    """Whether the page shows a finished result: a chart, and below it the answer in a sentence."""
+    return has_chart(session) and any(text.startswith("####") for text in session.texts)
 
 
 async def visit(url: str, address: str, until: Callable[[Session], bool] = has_chart, timeout: float = 60.0) -> Session:
