@@ -7,7 +7,10 @@ from typing import Any
 import streamlit as st
 
 from lmc.experiments.recipe import RECIPE_FIELDS
-from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
+from pages.ui.choices import FIELDS, FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
+from pages.ui.controls import ALL, CHOICES
+
+UNBOUND = ("shown_method", "shown_layer")  # settings of pages that are not in the address
 
 
 def apply(settings: dict[str, Any]) -> None:
@@ -15,6 +18,18 @@ def apply(settings: dict[str, Any]) -> None:
     dataset, arch, recipe = FIRST
     base = starts(settings.get("dataset", dataset), settings.get("arch", arch), recipe)
     _set({**base, **settings})
+
+
+def reset() -> None:
+    """Every setting of the picker and the pages to its default, and the address with it."""
+    apply({})
+    _set({name: allowed[0] for name, allowed in CHOICES.items()})
+    _set({"pair": ALL, "_asked_notes": []})
+    for name in UNBOUND:
+        st.session_state.pop(name, None)
+    bound = {*FIELDS, *CHOICES, "pair"}  # Streamlit takes those out itself
+    for name in [name for name in st.query_params if name not in bound and not name.startswith("embed")]:
+        del st.query_params[name]
 
 
 def _set(values: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from pages.ui.follow import (
     follow_dataset,
     follow_optimizer,
     follow_recipe,
+    reset,
     round_width,
     scale,
 )
@@ -102,7 +103,16 @@ def _read_address(offered: dict[str, About]) -> None:
 
 
 def _presets() -> None:
-    st.subheader("Presets", anchor=False)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Presets", anchor=False, width="content")
+        st.button(
+            "Reset",
+            icon=":material/restart_alt:",
+            type="tertiary",
+            on_click=reset,
+            key="reset",
+            help="Every setting back to its default",
+        )
     columns = st.columns(2)
     for i, (name, (line, settings)) in enumerate(PRESETS.items()):
         columns[i % 2].button(name, help=line, on_click=apply, args=(settings,), width="stretch", key=f"preset_{i}")

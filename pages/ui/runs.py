@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
-from lmc.engine import Engine, Status
-from lmc.errors import StoreError
-from lmc.experiments import METHODS, Pair
+from lmc.engine import Engine, EngineError, Status
+from lmc.errors import InputError, StoreError
+from lmc.experiments import METHODS, Experiment, Pair
 from lmc.result import Result, relabelled
 from lmc.store import Store
 from pages.ui.choices import BUILT_IN
+from pages.ui.classroom import refusal
+from pages.ui.live import forget
 from pages.ui.loaded import About, networks
+from pages.ui.progress import LET_GO, show_progress
+
+OWN = "_own_runs"  # ids of the runs that this page asked for
+_REFUSED = "_refused"
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
-    """The one engine of this server, on the default store."""
-    return Engine(Store())
+    """The one engine of this server, on the default store; its process starts behind the first page."""
+    found = Engine(Store())
+    found.start()
+    return found
+
+
+def session() -> str:
+    """What the engine knows this browser tab by."""
+    if "_session" not in st.session_state:
+        st.session_state["_session"] = secrets.token_hex(8)
+    return str(st.session_state["_session"])
 
 
 def known_networks() -> tuple[About, ...]:
@@ -56,50 +72,86 @@ def result_of(config: Pair) -> Result | None:
 
     It holds all methods; `visible` gives the rows of the chosen ones.
     """
-    config = computed(config)
+    methods, config = config.method, computed(config)
     try:
         runs = engine()
     except StoreError as error:
         st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
         return None
-    id = config.id
     try:
-        return relabelled(_finished(id, runs)[0], config.labels)
+        return relabelled(_finished(config.id, runs)[0], config.labels)
     except LookupError:
         pass
-    status = runs.status(id)
-    if status.state in ("unknown", "done"):  # done, but its file was damaged and set aside: compute it again
-        runs.submit(config)
-        status = runs.status(id)
-    if status.state in ("failed", "stopped"):
+    if config.id in st.session_state.get(LET_GO, ()) and runs.status(config.id).active:  # nobody's question
+        _goes_on_for_others(config)
+        return None
+    st.session_state.get(LET_GO, set()).discard(config.id)
+    refused = st.session_state.pop(_REFUSED, "")
+    status = runs.status(config.id, session())
+    if not refused and status.state in ("unknown", "done"):  # done, but its file was damaged: compute it again
+        refused = submit(config)
+        status = runs.status(config.id, session())
+    if refused:
+        _refused(config, refused)
+    elif status.state in ("failed", "stopped"):
         _ended(config, status)
     else:
-        _progress(config)
+        show_progress(config, methods, runs, session(), cancel)
     return None
 
 
-def _ended(config: Pair, status: Status) -> None:
+def submit(config: Experiment) -> str:
+    """Ask for a run; the reason if it was refused."""
+    forget(config)
+    if refused := refusal(config):
+        return refused
+    try:
+        st.session_state.setdefault(OWN, set()).add(engine().submit(config, session()))
+    except (InputError, EngineError) as error:
+        return str(error)
+    return ""
+
+
+def cancel(id: str) -> None:
+    """Cancel a run in a callback; one that others watch goes on without this page."""
+    if not engine().cancel(id, session()):
+        st.session_state.setdefault(LET_GO, set()).add(id)
+
+
+def forget_result(id: str) -> None:
+    """The result was deleted: look for it again when somebody asks."""
+    _finished.clear(id, engine())
+
+
+def _ended(config: Experiment, status: Status) -> None:
     if status.state == "stopped":
         st.info("This run was cancelled. Networks that were finished are kept.", icon=":material/cancel:")
     else:
         st.error(status.error or "The run ended without a result.", icon=":material/error:")
-    st.button("Start again", icon=":material/replay:", on_click=_start, args=(config,), key="start_again")
+    _button("Start again", ":material/replay:", config)
 
 
-def _start(config: Pair) -> None:
-    engine().submit(config)
-
-
-@st.fragment(run_every=0.5)
-def _progress(config: Pair) -> None:
-    runs = engine()
-    status = runs.status(config.id)
-    if status.state != "running":
+@st.fragment(run_every=2.0)
+def _goes_on_for_others(config: Experiment) -> None:
+    """Without a session the question does not count as watching."""
+    if not engine().status(config.id).active:
         st.rerun()
-    left = "" if status.seconds_left is None else f", about {max(1, round(status.seconds_left))} s left"
-    networks = ", ".join(network.label for network in config.networks())
-    with st.container(border=True):
-        st.markdown(f"**Computing** {config.arch} of width {config.width} on {config.dataset}, networks {networks}")
-        st.progress(min(1.0, status.share), text=f"{status.text[:1].upper()}{status.text[1:]}{left}")
-        st.button("Cancel", icon=":material/cancel:", on_click=runs.cancel, args=(config.id,), key="cancel_run")
-        st.caption("You can go on using the page. The run finishes also when this tab is closed.")
+    st.info("Others are watching this run, so it goes on; this page no longer does.", icon=":material/visibility_off:")
+    _button("Watch it again", ":material/visibility:", config)
+
+
+def _refused(config: Experiment, reason: str) -> None:
+    st.warning(reason, icon=":material/block:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _button("Try again", ":material/replay:", config)
+        st.page_link("pages/views/runs.py", label="See what is running", icon=":material/list:")
+
+
+def _button(label: str, icon: str, config: Experiment) -> None:
+    st.button(label, icon=icon, on_click=_again, args=(config,), key="start_again")
+
+
+def _again(config: Experiment) -> None:
+    st.session_state.get(LET_GO, set()).discard(config.id)
+    if refused := submit(config):
+        st.session_state[_REFUSED] = refused

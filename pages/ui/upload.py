@@ -10,7 +10,9 @@ import streamlit as st
 from lmc.engine import MAX_FILES, MAX_UPLOAD
 from lmc.errors import InputError, StoreError
 from lmc.experiments import OPTIONS
-from pages.ui.runs import engine
+from lmc.limits import limits
+from pages.ui.classroom import NO_UPLOADS
+from pages.ui.runs import cancel, engine, session
 
 TYPES = ["safetensors", "pt", "pth"]
 ACTIVATIONS = ["as usual", "relu", "gelu", "tanh"]
@@ -21,6 +23,9 @@ NO_DATA_SET = "none of the published ones; a folder of images may fit"
 
 def upload_networks() -> None:
     """Draw the place for files, and what became of the last ones."""
+    if limits():
+        st.caption(NO_UPLOADS)
+        return
     with st.expander("Load networks from files", icon=":material/upload_file:", expanded="_upload" in st.session_state):
         st.markdown(
             "Checkpoints of your own: safetensors, or what `torch.save` wrote of a state dict. Perceptrons, VGGs, "
@@ -53,12 +58,16 @@ def plain(text: str) -> str:
 
 
 def _submit() -> None:
+    if limits():  # the button is not drawn, but anyone can send what it would
+        return
     files = st.session_state["upload_files"] or []
     activation = st.session_state["upload_activation"]
     st.session_state.pop("_upload", None)
     try:
         st.session_state["_upload"] = engine().submit_files(
-            [(file.name, file.getvalue()) for file in files], None if activation == ACTIVATIONS[0] else activation
+            [(file.name, file.getvalue()) for file in files],
+            None if activation == ACTIVATIONS[0] else activation,
+            session(),
         )
         st.session_state.pop("_upload_refused", None)
     except InputError as error:
@@ -73,8 +82,8 @@ def _report() -> None:
     token = st.session_state.get("_upload")
     if token is None:
         return
-    status = engine().status(token)
-    if status.state == "running":
+    status = engine().status(token, session())
+    if status.active:
         _progress(token)
         return
     found = engine().loaded(token) if status.state == "done" else None
@@ -113,8 +122,8 @@ def _alike(networks: list[dict[str, Any]]) -> list[str]:
 
 @st.fragment(run_every=0.5)
 def _progress(token: str) -> None:
-    status = engine().status(token)
-    if status.state != "running":
+    status = engine().status(token, session())
+    if not status.active:
         st.rerun()
     st.progress(min(1.0, status.share), text=plain(f"{status.text[:1].upper()}{status.text[1:]}"))
-    st.button("Cancel", icon=":material/cancel:", on_click=engine().cancel, args=(token,), key="cancel_upload")
+    st.button("Cancel", icon=":material/cancel:", on_click=cancel, args=(token,), key="cancel_upload")
