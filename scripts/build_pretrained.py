@@ -20,8 +20,8 @@ def main() -> None:
         configs = [*(Pair(seeds=seeds, method=METHODS) for seeds in groups), *PRESETS]
         results = [lmc.run(config, store=store, device="cpu") for config in configs]
         shutil.rmtree(SHIPPED, ignore_errors=True)
-        shutil.copytree(Path(folder) / "networks", SHIPPED / "networks")
-        shutil.copytree(Path(folder) / "results", SHIPPED / "results")
+        for kind in ("networks", "results"):
+            shutil.copytree(Path(folder) / kind, SHIPPED / kind, ignore=shutil.ignore_patterns("used"))
         for result in results:
             print(result.id, result.config["dataset"], result.config["arch"], result.config["seeds"], result.metrics)
 

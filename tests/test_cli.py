@@ -67,7 +67,6 @@ BAD = [
     (["--store", __file__], "--store: the store folder"),
     (["--width", "9" * 400], "--width: a number of more than 80 digits cannot be used"),
     (["--store", "~nobody-of-that-name/x"], "--store: the store folder"),
-    (["--progress-file", __file__ + "/x"], "--progress-file: "),
     (["--momentum", "0.5"], "--momentum: 0.5 cannot be used; adam has none"),
     (["--colour", "red"], "unrecognized arguments: --colour red"),
 ]

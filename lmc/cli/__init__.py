@@ -1,19 +1,16 @@
-"""The command line's options, output and exit status: 0 done, 2 input that cannot be run, 130 interrupted."""
+"""The command line's options, output and exit status: 0 done, 1 failed, 2 input that cannot be run, 130 interrupted."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from lmc.cli import experiment, files, runs
 from lmc.cli.options import Command, Parser, add_data_dir, add_store
-from lmc.errors import CheckFailed, InputError, Stopped, StoreError
+from lmc.errors import CheckFailed, EngineError, InputError, Stopped, StoreError
 from lmc.listing import data_lines, network_lines
-from lmc.progress import ProgressFile
 from lmc.store import Store
 
 
@@ -21,22 +18,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = vars(_parser().parse_args(argv))
     command: Command = options.pop("command")
-    file = None
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(_progress(options.pop("progress_file", None)))
-            return command(options, file)
-        except InputError as error:
-            return _refused(error.for_command_line(), file)
-        except StoreError as error:
-            return _refused(f"--store: {error}", file)
-        except CheckFailed as error:
-            return _refused(str(error), file, status=1)
-        except (KeyboardInterrupt, Stopped):
-            print("interrupted; networks that were finished are kept", file=sys.stderr)
-            if file:
-                file.end("stopped")
-            return 130
+    try:
+        return command(options)
+    except InputError as error:
+        return _refused(error.for_command_line())
+    except StoreError as error:
+        return _refused(f"--store: {error}")
+    except (CheckFailed, EngineError) as error:
+        return _refused(str(error), status=1)
+    except (KeyboardInterrupt, Stopped):
+        print("interrupted; networks that were finished are kept", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,33 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _data(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _data(options: dict[str, Any]) -> int:
     print("\n".join(data_lines(options["data_dir"])))
     return 0
 
 
-def _networks(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _networks(options: dict[str, Any]) -> int:
     print("\n".join(network_lines(Store(options["store"]))))
     return 0
 
 
-def _refused(sentence: str, file: ProgressFile | None, status: int = 2) -> int:
+def _refused(sentence: str, status: int = 2) -> int:
     print(f"lmc: {sentence}", file=sys.stderr)
-    if file:
-        file.end("failed", sentence)
     return status
-
-
-@contextlib.contextmanager
-def _progress(folder: str | None) -> Iterator[ProgressFile | None]:
-    if folder is None:
-        yield None
-        return
-    try:
-        file = ProgressFile(Path(folder))
-    except OSError as error:
-        raise InputError(
-            "progress_file", folder, f"a folder that can be written would be right ({error.strerror})"
-        ) from None
-    with file:
-        yield file

@@ -14,7 +14,7 @@ from lmc.experiments.base import Experiment
 from lmc.experiments.files import with_files
 from lmc.experiments.options import check_number
 from lmc.experiments.spelling import option_fields, parse, takes_many, value_of
-from lmc.progress import Lines, ProgressFile
+from lmc.progress import Lines
 from lmc.result import Result
 from lmc.store import Store
 
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         one.set_defaults(command=_run)
 
 
-def _run(options: dict[str, Any], file: ProgressFile | None) -> int:
+def _run(options: dict[str, Any]) -> int:
     what, as_json, folder = (options.pop(name) for name in ("what", "json", "store"))
     device, data_dir, scheduler, workers = (
         options.pop(name) for name in ("device", "data_dir", "scheduler", "workers")
@@ -47,15 +47,12 @@ def _run(options: dict[str, Any], file: ProgressFile | None) -> int:
     words = {name: [value] if isinstance(value, str) else value for name, value in options.items() if value is not None}
     store = Store(folder)
     lines = Lines()
-    report = file or lines
     try:
-        config = parse(EXPERIMENTS[what], with_files(words, store, data_dir, report))
+        config = parse(EXPERIMENTS[what], with_files(words, store, data_dir, lines))
         surroundings = {"device": device, "data_dir": data_dir, "scheduler": scheduler, "workers": _count(workers)}
-        result = run(config, store=store, report=report, **surroundings)
+        result = run(config, store=store, report=lines, **surroundings)
     finally:
         lines.close()
-    if file:
-        file.end("done")
     print(json.dumps(result.to_json()) if as_json else _summary(result, config))
     return 0
 

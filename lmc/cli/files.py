@@ -8,7 +8,7 @@ from typing import Any
 
 from lmc.cli.options import CHOICES, add_output
 from lmc.experiments.importing import Gathered, import_files
-from lmc.progress import Lines, ProgressFile
+from lmc.progress import Lines
 from lmc.store import Store
 
 
@@ -38,12 +38,12 @@ def add(commands: Any) -> None:
     one.set_defaults(command=_load)
 
 
-def _load(options: dict[str, Any], file: ProgressFile | None) -> int:
+def _load(options: dict[str, Any]) -> int:
     """Load files into the store; one that is refused is named, and the others are loaded all the same."""
     lines = Lines()
     try:
         store, labels = Store(options["store"]), options["label"]
-        found = import_files(options["files"], store, labels, options["activation"], file or lines)
+        found = import_files(options["files"], store, labels, options["activation"], lines)
     finally:
         lines.close()
     loaded = [one for one in found if one.network]
@@ -53,9 +53,6 @@ def _load(options: dict[str, Any], file: ProgressFile | None) -> int:
         print(json.dumps(content))
     else:
         print("".join(f"{line}\n" for one in loaded for line in _about_loaded(one)), end="")
-    sys.stdout.flush()  # who waits for the end reads it then
-    if file:
-        file.end("done")
     for one in refused:
         print(f"lmc: {one.refused}", file=sys.stderr)
     return 2 if refused else 0

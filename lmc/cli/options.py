@@ -8,9 +8,8 @@ from typing import Any, NoReturn
 
 from lmc.data import list_datasets
 from lmc.experiments import RECIPES, get_architecture, list_models
-from lmc.progress import ProgressFile
 
-Command = Callable[[dict[str, Any], ProgressFile | None], int]
+Command = Callable[[dict[str, Any]], int]
 """Runs a command with its options; returns the exit status."""
 
 
@@ -31,11 +30,8 @@ CHOICES = {
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """`--json`, `--progress-file` and `--store`, for what runs for a while and prints something."""
+    """`--json` and `--store`, for what runs for a while and prints something."""
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument(
-        "--progress-file", metavar="DIR", help="keep progress.json in this folder; a file `stop` there stops the run"
-    )
     add_store(parser)
 
 

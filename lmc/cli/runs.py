@@ -13,7 +13,6 @@ from lmc.cli.options import Command, Parser, add_store
 from lmc.cli.showing import show_lines
 from lmc.errors import InputError, StoreError
 from lmc.listing import run_lines
-from lmc.progress import ProgressFile
 from lmc.store import Finding, Store
 
 _ID = re.compile(r"[0-9a-f]{4,16}")
@@ -45,16 +44,16 @@ def _add(actions: Any, name: str, command: Command, text: str, many: str = "+") 
     one.set_defaults(command=command)
 
 
-def _list(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _list(options: dict[str, Any]) -> int:
     print("\n".join(run_lines(Store(options["store"]))))
     return 0
 
 
-def _show(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _show(options: dict[str, Any]) -> int:
     return _each(options, lambda store, id: "\n".join(show_lines(store, id)))
 
 
-def _pin(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _pin(options: dict[str, Any]) -> int:
     def pin(store: Store, id: str) -> str:
         store.pin(id)
         return f"{id}  pinned"
@@ -62,7 +61,7 @@ def _pin(options: dict[str, Any], _: ProgressFile | None) -> int:
     return _each(options, pin)
 
 
-def _unpin(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _unpin(options: dict[str, Any]) -> int:
     def unpin(store: Store, id: str) -> str:
         store.unpin(id)
         return f"{id}  no longer pinned"
@@ -70,7 +69,7 @@ def _unpin(options: dict[str, Any], _: ProgressFile | None) -> int:
     return _each(options, unpin)
 
 
-def _delete(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _delete(options: dict[str, Any]) -> int:
     def delete(store: Store, id: str) -> str:
         if store.has_result(id):
             store.delete_result(id)
@@ -81,7 +80,7 @@ def _delete(options: dict[str, Any], _: ProgressFile | None) -> int:
     return _each(options, delete)
 
 
-def _verify(options: dict[str, Any], _: ProgressFile | None) -> int:
+def _verify(options: dict[str, Any]) -> int:
     store = Store(options["store"])
     try:
         ids = [_resolved(store, word) for word in options["ids"]]

@@ -181,7 +181,9 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()
-        self._connection = None
+        if self._child is not None and self._child.stdout is not None:
+            self._child.stdout.close()
+        self._lost()
 
     def _connect(self) -> None:
         """Join the engine that is there, or start one; then hand over what was asked for meanwhile."""
@@ -199,10 +201,13 @@ class Engine:
             self._trouble = str(error)
 
     def _joined(self) -> Connection | None:
+        found = None
         try:
             found = Connection(self.store)
             found.call("ping", timeout=2.0)
         except Unreachable:
+            if found is not None:
+                found.close()
             return None
         return found
 
@@ -254,14 +259,18 @@ class Engine:
 
     def _alive(self) -> bool:
         """Whether the engine is only busy; if it has ended, another is started."""
-        if self._joined() is not None:
-            return True
+        with contextlib.suppress(Unreachable):
+            if self._connection is not None:
+                self._connection.call("ping", timeout=2.0)
+                return True
         self._lost()
         self.start()
         return False
 
     def _lost(self) -> None:
-        self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
         self._last.clear()
 
     def _failed(self, id: str) -> Status:

@@ -76,6 +76,7 @@ class Connection:
             self._tls = tls_context(folder / KEY, server=False)
         except (OSError, ValueError, KeyError, TypeError, ssl.SSLError) as error:
             raise Unreachable(f"there is no engine of the store {store.root} ({error})") from None
+        self._closed = False
         self._idle: queue.LifoQueue[http.client.HTTPSConnection] = queue.LifoQueue()
 
     def call(self, operation: str, timeout: float = 10.0, **arguments: Any) -> Any:
@@ -89,6 +90,13 @@ class Connection:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"the engine does not answer ({error or type(error).__name__})") from None
         return _value(answer)
+
+    def close(self) -> None:
+        """Close the lines that are idle; one that is in use closes when it is given back."""
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
 
     def _taken(self, timeout: float) -> http.client.HTTPSConnection:
         try:
@@ -108,7 +116,10 @@ class Connection:
         except BaseException:
             line.close()
             raise
-        self._idle.put(line)
+        if self._closed:
+            line.close()
+        else:
+            self._idle.put(line)
         return answer
 
 

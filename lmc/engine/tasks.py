@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,10 @@ from lmc.result import Piece
 from lmc.shelf import Kept, Shelf
 
 BETWEEN_MESSAGES = 0.2  # seconds
-NICE = 5  # pages come first
+NICE = 2  # pages come first
+ALONE = threading.Lock()
+"""Held by what computes: torch draws first weights from one generator and traces one model at a time, whatever the
+number of threads of a worker."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,13 @@ class Speaker:
         if time.monotonic() - self._said < BETWEEN_MESSAGES:
             return
         self.say(share=share, text=text)
-        if self._stop.is_set():
+        if self._dropped() or self._stop.is_set():
             raise Stopped
+
+    def _dropped(self) -> bool:
+        """Whether nobody waits for the task any more; so it is when who asked for it was killed."""
+        task = self._worker.state.tasks.get(self._call.key)
+        return task is None or task.state in ("cancelled", "resumed")
 
     def recorded(self, network: Network, rows: list[dict[str, Any]]) -> None:
         self._rows.setdefault(network.id, []).extend(rows)
@@ -83,11 +92,12 @@ def speaking(call: Call) -> Iterator[Speaker]:
     from distributed import get_worker
 
     require_same(call.program, get_worker().address)
-    speaker = Speaker(call)
-    try:
-        yield speaker
-    finally:
-        speaker.say(ended=True)
+    with ALONE:
+        speaker = Speaker(call)
+        try:
+            yield speaker
+        finally:
+            speaker.say(ended=True)
 
 
 def hold(id: str, kept: Kept) -> tuple[str, Kept]:
@@ -142,7 +152,8 @@ def warm_up() -> None:
     import torch
 
     network = Pair().networks()[0]
-    traced(network)
+    with ALONE:
+        traced(network)
     Work(Shelf(), torch.device("cpu")).dataset(network)
 
 

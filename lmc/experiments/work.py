@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ Report = Callable[[float, str], None]
 """Called with the share done (0 to 1) and what is being done; it may raise `lmc.Stopped`."""
 
 
+SAVE_EVERY = 20.0  # seconds of training between two saved states, unless $LMC_SAVE_EVERY says otherwise
 READING = 0.02  # of the share of a training: reading its data, which may have to be fetched
 
 
@@ -199,6 +201,7 @@ class Work:
             resume=Resume(
                 lambda places: self.store.load_state(name(places)),
                 lambda places, content: self.store.save_state(name(places), content),
+                every=_save_every(),
             ),
         )
         for done in names:
@@ -229,6 +232,14 @@ def require_preserved(difference: float, what: str) -> None:
             f"{what} changes the logits by {difference:.1e}, more than {TOLERANCE:g}: nothing is shown, "
             "as the symmetries were traced wrongly"
         )
+
+
+def _save_every() -> float:
+    given = os.environ.get("LMC_SAVE_EVERY", str(SAVE_EVERY))
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError("LMC_SAVE_EVERY", given, "a number of seconds would be right") from None
 
 
 def state_name(networks: Sequence[str], epochs: Sequence[int]) -> str:

@@ -77,17 +77,3 @@ def child():
     for process in started:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 2 MB of its own, and a function that makes it read-only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder, lambda: subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
