@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import logging
@@ -20,12 +21,13 @@ from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 
+from lmc.engine.outside import CONNECTING, connect
 from lmc.engine.tasks import warm_up
-from lmc.errors import InputError
+from lmc.errors import EngineError
 
-CONNECTING = 10.0  # seconds
 HOST = "127.0.0.1"
 QUIET = logging.WARNING
+LOST = "the connection to the scheduler was lost before the run ended; start again when it is back"
 _SETTINGS = {
     "distributed.worker.memory.target": False,  # nothing here is worth writing to disk
     "distributed.worker.memory.spill": False,
@@ -58,22 +60,66 @@ class Warmth(WorkerPlugin):
 
 @dataclass
 class Cluster:
-    """A connected client. `own` is whether the workers were started here; `gpu` whether some worker owns one."""
+    """The workers that jobs are sent to.
 
-    client: Client
-    own: bool
+    `address` is that of an outside scheduler, None if the workers are our own; `gpu` whether some worker owns one.
+    """
+
+    address: str | None = None
     gpu: bool = False
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     listeners: dict[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     """Key of a job → who hears its messages."""
+    _client: Client | None = None
+    _opening: asyncio.Task[None] | None = None
 
     @property
     def topic(self) -> str:
         return f"lmc-{self.name}"
 
     @property
+    def own(self) -> bool:
+        return self.address is None
+
+    @property
     def connected(self) -> bool:
-        return self.client.status == "running"
+        return self._client is not None and self._client.status == "running"
+
+    @property
+    def client(self) -> Client:
+        """The connection. Raises EngineError when there is none."""
+        if self._client is None or not self.connected:
+            raise EngineError(LOST)
+        return self._client
+
+    async def connect(self) -> None:
+        """See to it that there is a connection, a new one if it was lost. However many ask, it is tried once.
+
+        Raises InputError if the scheduler does not answer, EngineError if it runs another program.
+        """
+        if self.connected:
+            return
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+        await asyncio.shield(self._opening)
+
+    async def _open(self) -> None:
+        if self.address is None:
+            raise EngineError(LOST)
+        await self.close()
+        self.use(await connect(self.address))
+
+    def use(self, client: Client) -> None:
+        """Speak to the workers through this client."""
+        self._client = client
+        client.subscribe_topic(self.topic, self.hear)
+
+    async def close(self) -> None:
+        """End the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(OSError):
+                await client.close()
 
     def hear(self, event: tuple[float, dict[str, Any]]) -> None:
         """A message of a task, handed to the job of its key."""
@@ -84,10 +130,20 @@ class Cluster:
 
     async def workers(self) -> list[dict[str, Any]]:
         """What the scheduler knows of each worker; nothing when it is not there."""
+        if not self.connected:
+            return []
         try:
             return list((await self.client.scheduler.identity(n_workers=-1))["workers"].values())
-        except (OSError, AttributeError):
+        except OSError:
             return []
+
+    async def resources(self, device: str) -> dict[str, float] | None:
+        """What a job asks of its worker: a GPU where some worker owns one, unless it is for the CPU."""
+        if device == "cpu":
+            return None
+        if not self.own:  # workers come and go
+            self.gpu = any(worker["resources"].get("GPU") for worker in await self.workers())
+        return {"GPU": 1} if self.gpu else None
 
     async def end_worker(self, address: str) -> None:
         """Kill a worker that does not listen, so that another takes its place; only where they are our own."""
@@ -98,29 +154,25 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def open_cluster(scheduler: str | None = None, workers: int | None = None) -> AsyncIterator[Cluster]:
-    """Connect to the scheduler of that address, or start `workers` processes (default: as the machine is).
+    """The cluster of the scheduler of that address, or of `workers` processes of our own (default: as the machine is).
 
-    Raises InputError if the scheduler does not answer.
+    A scheduler that does not answer is no error yet: `Cluster.connect` raises it, for every run that asks.
     """
     with dask.config.set(_SETTINGS):
-        started = _outside(scheduler) if scheduler else _own(workers)
-        async with started as cluster:
-            cluster.client.subscribe_topic(cluster.topic, cluster.hear)
+        async with _outside(scheduler) if scheduler else _own(workers) as cluster:
             yield cluster
 
 
 @contextlib.asynccontextmanager
 async def _outside(address: str) -> AsyncIterator[Cluster]:
+    cluster = Cluster(address)
+    first = asyncio.create_task(cluster.connect())  # for the number of workers; a run will hear what is wrong
+    first.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:
-        client = await Client(address, security=Security(), asynchronous=True, timeout=CONNECTING, set_as_default=False)
-    except (OSError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        right = f"it does not answer ({reason}); see that it runs, and for tls:// that Dask's TLS settings are right"
-        raise InputError("scheduler", address, right) from None
-    async with client:
-        cluster = Cluster(client, own=False)
-        cluster.gpu = any(worker["resources"].get("GPU") for worker in await cluster.workers())
         yield cluster
+    finally:
+        first.cancel()
+        await cluster.close()
 
 
 @contextlib.asynccontextmanager
@@ -137,11 +189,13 @@ async def _own(workers: int | None) -> AsyncIterator[Cluster]:
         async with (
             SpecCluster(
                 scheduler=scheduler, workers=specs, asynchronous=True, security=security, silence_logs=QUIET
-            ) as cluster,
-            Client(cluster, asynchronous=True, set_as_default=False) as client,
+            ) as started,
+            Client(started, asynchronous=True, set_as_default=False) as client,
         ):
             await client.register_plugin(Warmth())
-            yield Cluster(client, own=True, gpu=gpus > 0)
+            cluster = Cluster(gpu=gpus > 0)
+            cluster.use(client)
+            yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

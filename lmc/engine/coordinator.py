@@ -156,6 +156,7 @@ class Coordinator:
         async with held(self.store, "run", [run.id]):
             if await asyncio.to_thread(self.store.load_result, run.id) is not None:
                 return
+            await self.cluster.connect()
             await self._networks(run, config)
             pieces = await self._parts(run, config)
             result = config.merged(pieces, time.perf_counter() - start)
@@ -229,6 +230,7 @@ class Coordinator:
             return gathered
 
         try:
+            await self.cluster.connect()
             found = await asyncio.gather(*(one(i, *names) for i, names in enumerate(labels)))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from lmc.errors import EngineError, Stopped
+from lmc.errors import CheckFailed, EngineError, InputError, Stopped, StoreError
 from lmc.experiments import Experiment
 from lmc.experiments.work import Report
 from lmc.result import Result
@@ -62,8 +62,10 @@ async def _run(
         except (Stopped, asyncio.CancelledError):
             coordinator.cancel(run.id)
             raise
-        if run.failure is not None:
+        if isinstance(run.failure, InputError | EngineError | StoreError | CheckFailed):
             raise run.failure
+        if run.failure is not None:
+            raise EngineError(run.error) from run.failure
     result = store.load_result(run.id)
     if result is None:
         raise EngineError(run.error or "the run ended without a result")

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from distributed import Event, Future, Variable
+from distributed.client import ClosedClientError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from lmc.engine.cluster import Cluster
+from lmc.engine.cluster import LOST, Cluster
 from lmc.engine.tasks import Call
 from lmc.engine.versions import program
 from lmc.errors import CheckFailed, EngineError, InputError, StoreError
@@ -38,16 +40,13 @@ class Job:
 
     async def run(self, function: Callable[..., Any], *args: Any, priority: int) -> Any:
         """Have a worker call `function(call, *args)`; its value. Raises what it raised, or EngineError."""
-        client, finished = self.cluster.client, asyncio.Event()
-        if not self.cluster.connected:
-            raise EngineError("the connection to the scheduler was lost; start again when it is back")
-        self.cluster.listeners[self.key] = self._hear
-        loop = asyncio.get_running_loop()
-        resources = {"GPU": 1} if self.cluster.gpu and self.device != "cpu" else None
-        future: Future = client.submit(
+        loop, finished = asyncio.get_running_loop(), asyncio.Event()
+        resources = await self.cluster.resources(self.device)
+        future: Future = self.cluster.client.submit(
             function, self.call, *args, key=self.key, priority=priority, pure=False, resources=resources
         )
         self._future = future
+        self.cluster.listeners[self.key] = self._hear
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
         try:
             await finished.wait()
@@ -113,7 +112,7 @@ async def _value(future: Future) -> Any:
         return await future
     if future.status == "error":
         raise await future.exception()
-    raise EngineError("the connection to the scheduler was lost before the run ended; start again when it is back")
+    raise EngineError(LOST)
 
 
 def sentence(error: BaseException) -> str:
@@ -122,6 +121,8 @@ def sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, CheckFailed | EngineError | StoreError):
         return _as_sentence(str(error))
+    if isinstance(error, ClosedClientError | CommClosedError):
+        return _as_sentence(LOST)
     if isinstance(error, KilledWorker):
         return (
             "The processes that ran it ended again and again, as when memory runs out; a smaller width or fewer "
