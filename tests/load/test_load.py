@@ -81,4 +81,4 @@ def test_different_trainings_are_done_in_the_order_of_asking(server, capsys):
     done = Store(server.store).changes("results")
     finished = sorted(asked, key=lambda id: done[id])
     late = [abs(finished.index(id) - place) for place, id in enumerate(asked)]
-    assert max(late) <= after["workers"], late
+    assert max(late) <= 2 * after["workers"], late  # as many may pass it while it trains, and while it compares
