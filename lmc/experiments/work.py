@@ -242,6 +242,15 @@ def _save_every() -> float:
         raise InputError("LMC_SAVE_EVERY", given, "a number of seconds would be right") from None
 
 
+def save_every() -> float:
+    """Seconds between two saves of an unfinished training: the variable `LMC_SAVE_EVERY`, else 20."""
+    text = os.environ.get("LMC_SAVE_EVERY", "20")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise InputError("LMC_SAVE_EVERY", text, "a number of seconds would be right") from None
+
+
 def state_name(networks: Sequence[str], epochs: Sequence[int]) -> str:
     """Under which the state of an unfinished training of these networks is kept, with checkpoints at these epochs."""
     return content_id("training", 1, {"networks": list(networks), "epochs": list(epochs)})
