@@ -50,10 +50,6 @@ class Server:
         with contextlib.closing(connection):
             return connection.call("listed", timeout=30)
 
-    def begun(self, id):
-        """How often the engine began this run, as its log says."""
-        return (self.store / "engine" / "log.txt").read_text().count(f"run {id}: ")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
