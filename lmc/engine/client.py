@@ -174,16 +174,22 @@ class Engine:
         self._closed = True
         if self._thread is not None:
             self._thread.join(STARTING)
-        if self._child is not None and self._child.stdin is not None:
-            self._child.stdin.close()
-            try:
-                self._child.wait(10)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
-        if self._child is not None and self._child.stdout is not None:
-            self._child.stdout.close()
+        self._end_child()
         self._lost()
+
+    def _end_child(self) -> None:
+        """End the process that was started here, if there is one: it ends when its standard input closes."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
     def _connect(self) -> None:
         """Join the engine that is there, or start one; then hand over what was asked for meanwhile."""
@@ -213,6 +219,7 @@ class Engine:
 
     def _started(self) -> Connection:
         """A new engine's connection, or that of one that another process has just started."""
+        self._end_child()
         now = time.monotonic()
         self._starts = [then for then in self._starts if now - then < WITHIN] + [now]
         if len(self._starts) > RESTARTS:
