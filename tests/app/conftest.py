@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc.engine import Engine
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,12 +33,39 @@ def stored(store):
     return ids
 
 
+class LateEngine(Engine):
+    """Its process starts when something is asked of it, not with the first page: most tests ask nothing."""
+
+    opened = False
+
+    def start(self):
+        if self.opened:
+            super().start()
+        self.opened = True
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """The engines of the module, one for each store, each with one worker."""
+    kept = {}
+
+    def engine_of(store):
+        found = kept.setdefault(store.root, LateEngine(store, workers=1))
+        found.opened = False
+        return found
+
+    yield engine_of
+    for one in kept.values():
+        one.close()
+
+
 @pytest.fixture
-def app(store, monkeypatch):
+def app(store, engines, monkeypatch):
     """A function that opens the app, at a page and with query parameters."""
     import streamlit as st
 
     monkeypatch.setenv("LMC_STORE", str(store))
+    monkeypatch.setattr("pages.ui.runs.Engine", engines)
     monkeypatch.chdir(ROOT)
     st.cache_resource.clear()
 
@@ -49,7 +78,4 @@ def app(store, monkeypatch):
             test.switch_page(f"pages/views/{page}.py").run()
         return test
 
-    yield open_at
-    from pages.ui.runs import engine
-
-    engine().close()
+    return open_at

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmc.experiments import RECIPES, get_architecture
+from lmc.experiments import RECIPES, Pair, get_architecture
 from pages.ui.choices import architectures, datasets, nearest_width, starts
 from pages.ui.presets import PRESETS
 
@@ -78,6 +78,32 @@ def test_a_preset_is_the_defaults_but_for_what_it_names(quiet, name):
     assert (found.dataset, found.arch, found.width) == (expected["dataset"], expected["arch"], expected["width"])
     assert " ".join(map(str, found.seeds)) == expected["seeds"] and found.recipe.epochs == expected["epochs"]
     assert found.correction == "reset" and not test.session_state["_notes"]
+
+
+@pytest.mark.parametrize("page", ["home", "pair", "networks", "runs"])
+def test_reset_puts_everything_back_from_every_page(app, page):
+    chosen = {"arch": "cnn", "seeds": "4 5", "epochs": "7", "lr": "0.01", "correction": "repair", "method": "random"}
+    view = {"measure": "loss", "split": "train", "baseline": "mean", "lam": "0.25", "v": "1", "colour": "red"}
+    test = app("networks", **chosen, **view)
+    assert config(test) != Pair() and test.session_state["_notes"]
+    test.button(key="reset").click().run()
+    assert config(test) == Pair() and not test.session_state["_notes"]
+    assert not {"lam", "v", "colour"} & set(test.query_params)
+    if page != "networks":
+        test.switch_page(f"pages/views/{page}.py").run()
+        test.text_input(key="lr").set_value("0.01")  # not run yet: no run is started
+        test.button(key="reset").click().run()
+    assert config(test) == Pair() and not test.exception
+    if page == "pair":
+        assert (test.radio(key="measure").value, test.radio(key="split").value) == ("error", "test")
+        assert test.selectbox(key="baseline").value == "line"
+
+
+def test_reset_lets_go_of_loaded_networks(stored, app):
+    test = app("networks", load=stored)
+    assert config(test).load == tuple(stored)
+    test.button(key="reset").click().run()
+    assert config(test) == Pair() and test.multiselect(key="load").value == [] and "load" not in test.query_params
 
 
 def test_loaded_networks_take_the_place_of_the_seeds(stored, app):
