@@ -96,8 +96,8 @@ def _ended(rows: Sequence[dict[str, Any]]) -> None:
         words = f"[{said(row)}]({address_of(config)})" if config else said(row)
         why = plain(row["error"]) if row["state"] == "failed" else "cancelled"
         icon = ":material/error:" if row["state"] == "failed" else ":material/cancel:"
-        lines.append(f"- {icon} {words}: {why}")
-    st.markdown("\n".join(lines))
+        lines.append(f"{icon} {words}: {why}")
+    st.markdown("  \n".join(lines))
     if len(rows) > MOST_ENDED:
         st.caption(f"The last {MOST_ENDED} of {len(rows)}.")
 

@@ -20,6 +20,7 @@ from pages.ui.loaded import About, networks
 from pages.ui.progress import LET_GO, show_progress
 
 OWN = "_own_runs"  # ids of the runs that this page asked for
+_CANCELLED = "_cancelled"  # ids of runs that this page stopped, perhaps before the engine heard of them
 _REFUSED = "_refused"
 
 
@@ -88,6 +89,8 @@ def result_of(config: Pair) -> Result | None:
     st.session_state.get(LET_GO, set()).discard(config.id)
     refused = st.session_state.pop(_REFUSED, "")
     status = runs.status(config.id, session())
+    if status.state == "unknown" and config.id in st.session_state.get(_CANCELLED, ()):
+        status = Status("stopped")
     if not refused and status.state in ("unknown", "done"):  # done, but its file was damaged: compute it again
         refused = submit(config)
         status = runs.status(config.id, session())
@@ -103,6 +106,8 @@ def result_of(config: Pair) -> Result | None:
 def submit(config: Experiment) -> str:
     """Ask for a run; the reason if it was refused."""
     forget(config)
+    for ids in (LET_GO, _CANCELLED):
+        st.session_state.get(ids, set()).discard(config.id)
     if refused := refusal(config):
         return refused
     try:
@@ -114,8 +119,8 @@ def submit(config: Experiment) -> str:
 
 def cancel(id: str) -> None:
     """Cancel a run in a callback; one that others watch goes on without this page."""
-    if not engine().cancel(id, session()):
-        st.session_state.setdefault(LET_GO, set()).add(id)
+    stopped = engine().cancel(id, session())
+    st.session_state.setdefault(_CANCELLED if stopped else LET_GO, set()).add(id)
 
 
 def forget_result(id: str) -> None:
@@ -152,6 +157,5 @@ def _button(label: str, icon: str, config: Experiment) -> None:
 
 
 def _again(config: Experiment) -> None:
-    st.session_state.get(LET_GO, set()).discard(config.id)
     if refused := submit(config):
         st.session_state[_REFUSED] = refused

@@ -147,13 +147,13 @@ def test_files_are_read_elsewhere_and_their_report_is_shown(app, store):
 
 
 def test_no_file_and_a_large_file_are_refused_in_words(app, monkeypatch):
-    from lmc import engine
+    from lmc.engine import files
 
     test = app("networks")
     load = next(button for button in test.button if button.label == "Load")
     load.click().run()
     assert "1 to 20 at a time would be right" in test.warning[0].value
-    monkeypatch.setattr(engine, "MAX_UPLOAD", 100)
+    monkeypatch.setattr(files, "MAX_UPLOAD", 100)
     test.file_uploader(key="upload_files").set_value([("big.pt", bytes(101), "application/octet-stream")])
     next(button for button in test.button if button.label == "Load").click().run()
     assert "python -m lmc load FILE" in test.warning[0].value and not test.exception
