@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import itertools
 import logging
 import os
 import secrets
@@ -204,7 +205,7 @@ def worker_options(workers: int | None, gpus: int, cores: int | None = None) -> 
     """How each worker process is started: one task at a time each, the cores shared out, a GPU to one worker alone."""
     cores = cores or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
     count = max(workers or (cores if cores <= 4 else cores // 2), gpus)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+    visible = _visible() or [str(place) for place in range(gpus)]
     found = []
     for place in range(count):
         owns = place < gpus
@@ -228,9 +229,9 @@ def worker_options(workers: int | None, gpus: int, cores: int | None = None) -> 
 
 def count_gpus() -> int:
     """How many CUDA devices may be used, found without loading torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = _visible()
     if visible is not None:
-        return len([word for word in visible.split(",") if word.strip() not in ("", "-1")])
+        return len(visible)
     if shutil.which("nvidia-smi") is None:
         return 0
     try:
@@ -238,3 +239,11 @@ def count_gpus() -> int:
     except (OSError, subprocess.TimeoutExpired):
         return 0
     return sum(line.startswith("GPU ") for line in said.splitlines())
+
+
+def _visible() -> list[str] | None:
+    """The devices that CUDA_VISIBLE_DEVICES names, None if it is not set; what follows -1 is hidden."""
+    words = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if words is None:
+        return None
+    return list(itertools.takewhile(lambda word: word not in ("", "-1"), map(str.strip, words.split(","))))
