@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import logging
 import os
+import pickle
 import secrets
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+from distributed import Client, Future, Nanny, Scheduler, SpecCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 
@@ -96,7 +97,7 @@ class Cluster:
     async def connect(self) -> None:
         """See to it that there is a connection, a new one if it was lost. However many ask, it is tried once.
 
-        Raises InputError if the scheduler does not answer, EngineError if it runs another program.
+        Raises InputError if the scheduler does not answer.
         """
         if self.connected:
             return
@@ -145,6 +146,11 @@ class Cluster:
         if not self.own:  # workers come and go
             self.gpu = any(worker["resources"].get("GPU") for worker in await self.workers())
         return {"GPU": 1} if self.gpu else None
+
+    def hold(self, name: str, content: Any, priority: int) -> Future:
+        """Something for tasks that share it: its pickle lies on a worker, and is sent again if that is lost."""
+        packed = pickle.dumps(content)
+        return self.client.submit(bytes, packed, key=f"{name}-{self.name}", priority=priority, pure=False)
 
     async def end_worker(self, address: str) -> None:
         """Kill a worker that does not listen, so that another takes its place; only where they are our own."""

@@ -53,7 +53,12 @@ class Coordinator:
         return run
 
     def load(self, token: str, labels: list[tuple[str, str]], activation: str | None, session: str = "") -> Run:
-        """Load the files `0`, `1`, … of the run's folder, named and labelled so, into the store."""
+        """Load the files `0`, `1`, … of the run's folder, named and labelled so, into the store.
+
+        Raises EngineError in a classroom.
+        """
+        if self.limits:
+            raise EngineError("In a classroom no files are loaded.")
         run = Run(token, next(self._numbers), f"{len(labels)} files", None)
         self._start(run, self._files(run, labels, activation))
         run.look(session)
@@ -183,17 +188,16 @@ class Coordinator:
             for network, epochs in config.reads(part):
                 if network.id not in futures:
                     kept = await asyncio.to_thread(self._from_store, network.id, epochs)
-                    futures[network.id] = self.cluster.client.submit(
-                        tasks.hold, network.id, kept, key=f"hold-{network.id}-{run.number}-{self.cluster.name}",
-                        priority=priority, pure=False,
-                    )  # fmt: skip
+                    name = f"hold-{network.id}-{run.number}"
+                    futures[network.id] = self.cluster.hold(name, (network.id, kept), priority)
 
         async def one(place: int, part: tuple[int, ...]) -> None:
             job = Job(self.cluster, "part", f"{run.id}-{place}", run.device, run.data_dir)
             run.jobs.append(job)
             networks = [futures[network.id] for network, _ in config.reads(part)]
-            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, networks, priority=priority)
-            run.jobs.remove(job)
+            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, held=networks, priority=priority)
+            if job in run.jobs:  # the run may have ended meanwhile
+                run.jobs.remove(job)
             run.pieces[place] = piece
 
         running = [asyncio.create_task(one(place, part)) for place, part in enumerate(parts)]

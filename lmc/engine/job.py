@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distributed import Event, Future, Variable
@@ -14,12 +15,13 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from lmc.engine.cluster import LOST, Cluster
+from lmc.engine.remote import packed
 from lmc.engine.tasks import Call
-from lmc.engine.versions import program
 from lmc.errors import CheckFailed, EngineError, InputError, StoreError
 
-PATIENCE = 5.0  # seconds that a task may take to notice that it should stop, before its worker is ended
+PATIENCE = 3.0  # seconds that a task may take to notice that it should stop, before its worker is ended
 _ATTEMPTS = itertools.count(1)
+_STOPPING: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 
 
 class Job:
@@ -31,20 +33,24 @@ class Job:
     def __init__(self, cluster: Cluster, kind: str, id: str, device: str = "auto", data_dir: str | None = None) -> None:
         self.cluster, self.device = cluster, device
         self.key = f"{kind}-{id}-{cluster.name}/{next(_ATTEMPTS)}"
-        self.call = Call(self.key, cluster.topic, program(), device, data_dir)
+        self.call = Call(self.key, cluster.topic, device, data_dir)
         self.share, self.text, self.began, self.worker = 0.0, "", False, ""
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.on_saved: Callable[[], None] = lambda: None
         self._ended = asyncio.Event()
         self._future: Future | None = None
 
-    async def run(self, function: Callable[..., Any], *args: Any, priority: int) -> Any:
-        """Have a worker call `function(call, *args)`; its value. Raises what it raised, or EngineError."""
+    async def run(self, function: Callable[..., Any], *args: Any, priority: int, held: Sequence[Future] = ()) -> Any:
+        """Have a worker call `function(call, *args)`; its value. Raises what it raised, or EngineError.
+
+        With `held`, see `Cluster.hold`, the list of what they hold is the last argument.
+        """
         loop, finished = asyncio.get_running_loop(), asyncio.Event()
         resources = await self.cluster.resources(self.device)
         future: Future = self.cluster.client.submit(
-            function, self.call, *args, key=self.key, priority=priority, pure=False, resources=resources
-        )
+            pickle.loads, packed(function, (self.call, *args), len(held)), buffers=list(held),
+            key=self.key, priority=priority, pure=False, resources=resources,
+        )  # fmt: skip
         self._future = future
         self.cluster.listeners[self.key] = self._hear
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
@@ -52,7 +58,9 @@ class Job:
             await finished.wait()
             return await _value(future)
         except asyncio.CancelledError:
-            asyncio.get_running_loop().create_task(self._stop(future))
+            stopping = loop.create_task(self._stop(future))
+            _STOPPING.add(stopping)
+            stopping.add_done_callback(_STOPPING.discard)
             raise
         finally:
             if future.status != "pending":

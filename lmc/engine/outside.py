@@ -14,8 +14,7 @@ from distributed import Client
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.security import Security
 
-from lmc.engine.versions import differences, program
-from lmc.errors import EngineError, InputError
+from lmc.errors import InputError
 
 log = logging.getLogger("lmc.engine")
 CONNECTING = 10.0  # seconds
@@ -23,7 +22,6 @@ ANSWERING = 5.0  # seconds in which something has to answer at the address
 PORT = 8786  # Dask's default
 RIGHT = f"tls://HOST:{PORT} would be right"
 SETTINGS = "DASK_DISTRIBUTED__COMM__TLS__"  # how the variables of Dask's TLS settings begin
-UNPICKLES = ("lmc", "distributed")  # what the scheduler itself needs: it reads every task before it sends it on
 
 
 class OneConnection(Client):
@@ -37,36 +35,19 @@ class OneConnection(Client):
 async def connect(address: str) -> Client:
     """A client of the scheduler of that address.
 
-    Raises InputError if it does not answer or refuses, EngineError if it runs another program.
+    Raises InputError if it does not answer, or refuses.
     """
     security = _security(address)
     await _require_answer(address, security)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dask compares versions too; ours are compared below and by every task
-            client = await OneConnection(
+            warnings.simplefilter("ignore")  # Dask compares versions too; every task does, see lmc.engine.remote
+            return await OneConnection(
                 address, security=security, asynchronous=True, timeout=CONNECTING, set_as_default=False
             )
     except (OSError, TypeError, ValueError, ImportError) as error:
         right = f"what answers there is no scheduler of Dask that can be used ({_first(error)})"
         raise _refused(address, right) from None
-    try:
-        await _require_program(client, address)
-    except BaseException:
-        await client.close()
-        raise
-    return client
-
-
-async def _require_program(client: Client, address: str) -> None:
-    try:
-        theirs = await client.run_on_scheduler(program)
-    except ModuleNotFoundError as error:
-        raise EngineError(f"the scheduler {address} has no {error.name}; install the same program there") from None
-    except Exception as error:
-        raise _refused(address, f"it does not run what it is asked to ({_first(error)})") from None
-    if found := differences(theirs, program(), UNPICKLES):
-        raise EngineError(f"the scheduler {address} has {found}; install the same versions there and start it again")
 
 
 def _security(address: str) -> Security:

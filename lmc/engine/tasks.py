@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lmc.engine.versions import require_same
 from lmc.errors import Stopped
 from lmc.experiments import EXPERIMENTS, Network
 from lmc.experiments.importing import Gathered, gather
@@ -28,11 +27,10 @@ number of threads of a worker."""
 
 @dataclass(frozen=True)
 class Call:
-    """What every task is told: its key, where to speak, which program asks, and the surroundings of the run."""
+    """What every task is told: its key, where to speak, and the surroundings of the run."""
 
     key: str
     topic: str
-    program: Mapping[str, str]
     device: str
     data_dir: str | None
 
@@ -89,20 +87,12 @@ class Speaker:
 @contextlib.contextmanager
 def speaking(call: Call) -> Iterator[Speaker]:
     """The speaker of a task that begins here; what it raised before its end is heard."""
-    from distributed import get_worker
-
-    require_same(call.program, get_worker().address)
     with ALONE:
         speaker = Speaker(call)
         try:
             yield speaker
         finally:
             speaker.say(ended=True)
-
-
-def hold(id: str, kept: Kept) -> tuple[str, Kept]:
-    """A network for the tasks that need it: computed anew from its arrays when its worker is lost."""
-    return id, kept
 
 
 def train(call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> dict[str, Kept]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,19 +30,16 @@ def program() -> dict[str, str]:
     return found
 
 
-def differences(theirs: Mapping[str, str], ours: Mapping[str, str], names: Iterable[str] | None = None) -> str:
-    """What they have instead of what we have, in words; empty if it is the same. `names` are those that matter."""
-    return ", ".join(
-        f"{name} {theirs.get(name, 'none')} instead of {ours[name]}"
-        for name in (ours if names is None else names)
-        if ours[name] != theirs.get(name)
-    )
-
-
 def require_same(theirs: Mapping[str, str], where: str) -> None:
     """Raise EngineError, naming what differs, unless the client `theirs` runs the program of this process."""
-    if found := differences(program(), theirs):
-        raise EngineError(f"the worker {where} has {found}; install the same versions there and start it again")
+    ours = program()
+    differing = [
+        f"{name} {ours[name]} instead of {theirs.get(name, 'none')}" for name in ours if ours[name] != theirs.get(name)
+    ]
+    if differing:
+        raise EngineError(
+            f"the worker {where} has {', '.join(differing)}; install the same versions there and start it again"
+        )
 
 
 def _source() -> str:
