@@ -67,6 +67,8 @@ class Run:
     @property
     def share(self) -> float:
         """The share done: of the trainings that it waits for, then of its parts."""
+        if not self.active:
+            return float(self.state == "done")
         before = 0.0
         if self.config is not None and self.trainings:
             before = self.config.training_share
@@ -118,8 +120,10 @@ class Run:
         return [self.pieces[place] for place in sorted(self.pieces)]
 
     def end(self, state: str, error: str = "") -> None:
+        """The last word; what only progress needs is let go of."""
         self.state, self.error, self.ended = state, error, time.time()
-        self.askers.clear()
+        for part in (self.askers, self.trainings, self.jobs, self.pieces):
+            part.clear()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -72,6 +72,7 @@ class Trainings:
             self._running |= {network.id: training for network in networks}
             self.count += len(networks)
             training.task = asyncio.create_task(self._train(training, device, data_dir))
+            training.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits
             running[id(training)] = training
         return Joined(run, list(running.values()), bool(missing))
 
@@ -130,17 +131,22 @@ class Joined:
         self.run, self.trainings, self.more = run, trainings, more
 
     async def wait(self) -> None:
-        """Until all have ended; raises what one of them raised. Cancelled, the run lets go of them."""
+        """Until all have ended; raises what one of them raised. Cancelled, the run lets go of them.
+
+        One that was stopped meanwhile, as those who waited for it let go, is no error: the store is looked at again.
+        """
         for training in self.trainings:
             training.runs.add(self.run)
-        tasks_ = [training.task for training in self.trainings if training.task]
         try:
-            await asyncio.gather(*(asyncio.shield(task) for task in tasks_))
+            ended, _ = await asyncio.wait([t.task for t in self.trainings if t.task])
         finally:
             for training in self.trainings:
                 training.runs.discard(self.run)
                 if not training.runs and training.task:
                     training.task.cancel()
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
 
 
 async def stacks(wanted: Sequence[Wanted]) -> list[tuple[list[Network], tuple[int, ...]]]:
