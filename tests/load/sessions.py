@@ -65,6 +65,7 @@ class Session:
         parts = urlsplit(address)
         self._page, self._query, self._script = parts.path.strip("/"), parts.query, ""
         self._shown: dict[tuple[int, ...], Shown] = {}
+        self._stale: set[tuple[int, ...]] = set()  # shown by an earlier run, until this one ends
         self._repeating: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._start = 0.0
@@ -172,11 +173,9 @@ class Session:
 
     def _begin(self, message: ForwardMsg) -> None:
         fragments = message.metadata.run.fragment_ids
-        if fragments:
-            self._shown = {path: shown for path, shown in self._shown.items() if shown.fragment not in fragments}
-        else:
+        if not fragments:
             self._stop_repeating()
-            self._shown = {}
+        self._stale = {path for path, shown in self._shown.items() if not fragments or shown.fragment in fragments}
 
     def _draw(self, message: ForwardMsg) -> None:
         path, delta = tuple(message.metadata.delta_path), message.delta
@@ -187,6 +186,7 @@ class Session:
             return
         shown = Shown(delta.new_element, delta.fragment_id)
         self._shown[path] = shown
+        self._stale.discard(path)
         if shown.kind == CHART:
             self.first_chart = self.first_chart or self._passed()
         elif shown.kind == "exception":
@@ -200,6 +200,7 @@ class Session:
         if how == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
             self._fault("the page's script does not compile")
         elif how != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+            self._shown = {path: shown for path, shown in self._shown.items() if path not in self._stale}
             self.runs += 1
             self.first_end = self.first_end or self._passed()
 
