@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
 import logging.handlers
@@ -64,12 +65,17 @@ async def _serve(store: Store, workers: int | None) -> int:
         pem = f"{key.tls_client_cert}{key.tls_client_key}"
         listening = Listening(coordinator, engine_folder(store), pem, os.getpid())
         watch = asyncio.create_task(coordinator.watch())
+        # the first run would wait for torch
+        warm = asyncio.create_task(
+            asyncio.to_thread(importlib.import_module, "torch")
+        )
         log.info("ready: %s", os.environ.get("LMC_SCHEDULER") or "workers of its own")
         _say(state="ready")
         try:
             await ended.wait()
         finally:
             watch.cancel()
+            warm.cancel()
             listening.close()
     return 0
 

@@ -7,28 +7,22 @@ is asked for meanwhile is kept and handed over when it answers.
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lmc.engine.connection import Connection, Unreachable
 from lmc.engine.files import keep_files
-from lmc.errors import EngineError
+from lmc.engine.process import STARTING, EngineProcess
+from lmc.errors import EngineError, InputError
 from lmc.experiments import Experiment
 from lmc.experiments.files import clean_label
 from lmc.result import Result
 from lmc.store import Store
 
-PROJECT = Path(__file__).resolve().parents[2]
 QUICK = 0.25  # seconds that a page waits for an answer
-STARTING = 60.0  # seconds until an engine must answer
-RESTARTS, WITHIN = 4, 120.0  # an engine that ends so often in so many seconds is not started again
 
 
 @dataclass(frozen=True)
@@ -65,13 +59,11 @@ class Engine:
     """The engine of one store. Any number of threads may use it."""
 
     def __init__(self, store: Store, workers: int | None = None) -> None:
-        self.store, self._workers = store, workers
+        self.store, self._process = store, EngineProcess(store, workers)
         self._connection: Connection | None = None
-        self._child: subprocess.Popen[str] | None = None
         self._trouble = ""
         self._wanted: dict[str, tuple[str, dict[str, Any]]] = {}
         self._last: dict[str, Status] = {}
-        self._starts: list[float] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -101,14 +93,10 @@ class Engine:
         """How the run stands; what it last said if the engine is too busy to answer at once."""
         if id in self._wanted:
             return self._failed(id) if self._trouble else Status("starting", text="the workers are starting")
-        connection = self._connection
-        if connection is None:
-            self.start()
-            return Status("unknown")
-        try:
-            found = Status(**connection.call("status", QUICK, id=id, session=session))
-        except Unreachable:
-            return self._last.get(id, Status("unknown")) if self._alive() else Status("unknown")
+        answer = self._ask("status", None, id=id, session=session)
+        if answer is None:
+            return self._last.get(id, Status("unknown"))
+        found = Status(**answer)
         if found.active:
             self._last[id] = found
         else:
@@ -121,10 +109,11 @@ class Engine:
 
     def cancel(self, id: str, session: str = "") -> bool:
         """Stop the run (True), unless another session looked a moment ago: then only this one lets go of it."""
-        if self._wanted.pop(id, None):
-            return True
+        with self._lock:
+            if self._wanted.pop(id, None):
+                return True
         self._last.pop(id, None)
-        return bool(self._ask("cancel", True, id=id, session=session))
+        return bool(self._ask("cancel", True, timeout=1.0, id=id, session=session))
 
     def runs(self) -> list[dict[str, Any]]:
         """Every run that the engine knows, the newest first; see `lmc.engine.coordinator.Coordinator.listed`."""
@@ -151,12 +140,8 @@ class Engine:
 
     def start(self) -> None:
         """Start or join the store's engine in the background, unless that was done."""
-        with self._lock:
-            busy = self._thread is not None and self._thread.is_alive()
-            if busy or self._closed or (self._connection is not None and not self._trouble):
-                return
-            self._thread = threading.Thread(target=self._connect, name="lmc-engine-start", daemon=True)
-            self._thread.start()
+        if self._connection is None or self._trouble:
+            self._in_background()
 
     def wait_until_ready(self, seconds: float = STARTING) -> None:
         """Block until the engine answers; for scripts. Raises EngineError if it does not."""
@@ -174,107 +159,80 @@ class Engine:
         self._closed = True
         if self._thread is not None:
             self._thread.join(STARTING)
-        self._end_child()
-        self._lost()
+        self._process.end()
+        self._lose()
 
-    def _end_child(self) -> None:
-        """End the process that was started here, if there is one: it ends when its standard input closes."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    def _in_background(self) -> None:
+        with self._lock:
+            if self._closed or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._see_to_it, name="lmc-engine", daemon=True)
+            self._thread.start()
 
-    def _connect(self) -> None:
-        """Join the engine that is there, or start one; then hand over what was asked for meanwhile."""
+    def _see_to_it(self) -> None:
+        """See to it that an engine answers, then hand over what was asked for while none did."""
         self._trouble = ""
         try:
-            found = self._joined() or self._started()
-            if self._closed:
-                return
-            for id, (operation, arguments) in list(self._wanted.items()):
-                with contextlib.suppress(EngineError, ValueError):  # a limit: the page asks again and hears of it
-                    found.call(operation, **arguments)
-                self._wanted.pop(id, None)
-            self._connection = found
-        except (EngineError, OSError) as error:
-            self._trouble = str(error)
+            self._hand_over(self._still_there() or self._process.connect(lambda: self._closed))
+        except Exception as error:  # whatever it is, pages must hear of it
+            self._trouble = str(error) or type(error).__name__
 
-    def _joined(self) -> Connection | None:
-        found = None
-        try:
-            found = Connection(self.store)
-            found.call("ping", timeout=2.0)
-        except Unreachable:
-            if found is not None:
-                found.close()
-            return None
-        return found
+    def _still_there(self) -> Connection | None:
+        """The connection that there is, if the engine was only busy."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(Unreachable):
+                connection.call("ping", timeout=5.0)
+                return connection
+        self._lose()
+        return None
 
-    def _started(self) -> Connection:
-        """A new engine's connection, or that of one that another process has just started."""
-        self._end_child()
-        now = time.monotonic()
-        self._starts = [then for then in self._starts if now - then < WITHIN] + [now]
-        if len(self._starts) > RESTARTS:
-            raise EngineError(f"the engine ended again and again; its words are in {self.store.root}/engine/log.txt")
-        command = [sys.executable, "-m", "lmc.engine", "--store", str(self.store.root)]
-        command += ["--workers", str(self._workers)] if self._workers else []
-        with (self.store.root / "runs" / "engine-errors.txt").open("w") as errors:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=PROJECT, text=True,
-            )  # fmt: skip
-        assert self._child.stdout is not None
-        line = self._child.stdout.readline()  # when it is ready, or has ended
-        said = json.loads(line) if line else {"error": "the engine ended before it was ready"}
-        if "error" in said:
-            raise EngineError(said["error"])
-        end = time.monotonic() + STARTING
-        while time.monotonic() < end and not self._closed:
-            if found := self._joined():
-                return found
-            time.sleep(0.1)
-        raise EngineError("the engine of this store does not answer")
+    def _hand_over(self, connection: Connection) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    self._connection = connection
+                    return
+                id, (operation, arguments) = next(iter(self._wanted.items()))
+            try:
+                connection.call(operation, **arguments)
+            except Unreachable:
+                connection.close()
+                raise
+            except (EngineError, InputError):
+                pass  # a limit: the page asks again, and hears of it
+            with self._lock:
+                cancelled = self._wanted.pop(id, None) is None
+            if cancelled:
+                connection.call("cancel", id=id, session="")
 
     def _send(self, id: str, operation: str, arguments: dict[str, Any]) -> None:
+        """Ask now, or keep it for when the engine answers."""
         connection = self._connection
         if connection is not None:
             try:
-                connection.call(operation, timeout=5.0, **arguments)
+                connection.call(operation, timeout=QUICK, **arguments)
                 return
             except Unreachable:
-                self._lost()
-        self._wanted[id] = (operation, arguments)
-        self.start()
+                pass  # an operation that arrived all the same is known when it comes again
+        with self._lock:
+            self._wanted[id] = (operation, arguments)
+        self._in_background()
 
-    def _ask(self, operation: str, otherwise: Any, **arguments: Any) -> Any:
+    def _ask(self, operation: str, otherwise: Any, timeout: float = QUICK, **arguments: Any) -> Any:
         connection = self._connection
         if connection is None:
             self.start()
             return otherwise
         try:
-            return connection.call(operation, timeout=QUICK if operation != "cancel" else 1.0, **arguments)
+            return connection.call(operation, timeout=timeout, **arguments)
         except Unreachable:
-            self._alive()
+            self._in_background()
+            return otherwise
+        except (EngineError, InputError):
             return otherwise
 
-    def _alive(self) -> bool:
-        """Whether the engine is only busy; if it has ended, another is started."""
-        with contextlib.suppress(Unreachable):
-            if self._connection is not None:
-                self._connection.call("ping", timeout=2.0)
-                return True
-        self._lost()
-        self.start()
-        return False
-
-    def _lost(self) -> None:
+    def _lose(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -282,8 +240,9 @@ class Engine:
 
     def _failed(self, id: str) -> Status:
         """The engine cannot be started: said once, then it is tried again when somebody asks."""
-        self._wanted.pop(id, None)
-        trouble = self._trouble
-        if not self._wanted:
-            self._trouble = ""
+        with self._lock:
+            self._wanted.pop(id, None)
+            trouble = self._trouble
+            if not self._wanted:
+                self._trouble = ""
         return Status("failed", error=f"{trouble[:1].upper()}{trouble[1:]}.")

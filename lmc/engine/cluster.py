@@ -22,6 +22,7 @@ import dask
 from distributed import Client, Future, Nanny, Scheduler, SpecCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
+from distributed.system import MEMORY_LIMIT
 
 from lmc.engine.outside import CONNECTING, connect
 from lmc.engine.tasks import warm_up
@@ -33,6 +34,7 @@ LOST = "the connection to the scheduler was lost before the run ended; start aga
 _SETTINGS = {
     "distributed.worker.memory.target": False,  # nothing here is worth writing to disk
     "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,  # a data set that stays in memory would pause a worker for ever
     "distributed.admin.large-graph-warning-threshold": "4GiB",  # networks travel with the tasks that hold them
     "distributed.comm.timeouts.connect": f"{CONNECTING}s",
 }
@@ -220,7 +222,7 @@ def worker_options(workers: int | None, gpus: int, cores: int | None = None) -> 
             "CUDA_VISIBLE_DEVICES": visible[place] if owns else "",
         }
         resources = {"GPU": 1} if owns else {}
-        memory = "auto" if not owns else 0
+        memory = 0 if owns else int(0.9 * MEMORY_LIMIT / count)  # bytes; 0 is no limit
         found.append(
             {
                 "worker_class": QuietWorker,

@@ -40,8 +40,19 @@ def engine_lock(store: Store) -> Iterator[None]:
     """Be the engine of this store. Raises TimeoutError if another process is."""
     from filelock import FileLock
 
-    with FileLock(engine_folder(store) / "lock", timeout=0):
+    with FileLock(engine_folder(store) / "lock", timeout=1):  # somebody may just be looking whether one is there
         yield
+
+
+def is_there(store: Store) -> bool:
+    """Whether some process is the engine of this store, or is about to be."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(engine_folder(store) / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def write_private(path: Path, content: str) -> None:

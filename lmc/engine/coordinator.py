@@ -14,8 +14,8 @@ from lmc.engine.cluster import Cluster
 from lmc.engine.job import Job, sentence
 from lmc.engine.run import Run
 from lmc.engine.trainings import Trainings, held
-from lmc.errors import EngineError, InputError
-from lmc.experiments import EXPERIMENTS, Experiment
+from lmc.errors import EngineError, InputError, StoreError
+from lmc.experiments import EXPERIMENTS, Experiment, Network
 from lmc.experiments.importing import Gathered
 from lmc.limits import Limits, check_limits
 from lmc.result import Piece
@@ -25,6 +25,8 @@ from lmc.store import Store
 log = logging.getLogger("lmc.engine")
 REMEMBERED = 200  # ended runs
 TICK = 0.25  # seconds
+TRIES = 3  # at networks that are damaged: trained again, they are whole
+FILES_AT_ONCE = 2  # each is in memory several times on its way to a worker
 
 
 class Coordinator:
@@ -59,6 +61,8 @@ class Coordinator:
         """
         if self.limits:
             raise EngineError("In a classroom no files are loaded.")
+        if token in self.runs:  # asked twice, as the first answer was late
+            return self.runs[token]
         run = Run(token, next(self._numbers), f"{len(labels)} files", None)
         self._start(run, self._files(run, labels, activation))
         run.look(session)
@@ -118,13 +122,19 @@ class Coordinator:
 
     async def watch(self) -> None:
         """Go on for ever: see runs begin, and end those that take longer than the limits allow."""
-        while True:
-            self.workers = len(await self.cluster.workers())
+        for tick in itertools.count():
             await asyncio.sleep(TICK)
             for run in self.runs.values():
                 run.update()
-                if self.limits and run.state == "running" and time.time() - (run.began or 0) > self.limits.seconds:
+                run.busy += TICK if run.working else 0.0
+                if self.limits and run.active and run.busy > self.limits.seconds:
                     self._stop(run, "failed", self.limits.too_long)
+            if tick % 8 == 0:
+                try:
+                    self.workers = len(await asyncio.wait_for(self.cluster.workers(), 5))
+                except Exception as error:  # whatever is wrong there, time goes on
+                    self.workers = 0
+                    log.warning("the workers cannot be counted: %s", error)
 
     # How runs go
 
@@ -145,10 +155,10 @@ class Coordinator:
             if run.active:
                 run.end("stopped")
         except Exception as error:
-            run.failure = error
-            run.end("failed", sentence(error))
             if not isinstance(error, InputError | EngineError):
                 log.debug("run %s", run.id, exc_info=error)
+            run.failure = error.with_traceback(None)  # its frames hold whole networks
+            run.end("failed", sentence(error))
         log.info("run %s %s %s", run.id, run.state, run.error)
 
     def _stop(self, run: Run, state: str, error: str = "") -> None:
@@ -162,14 +172,30 @@ class Coordinator:
             if await asyncio.to_thread(self.store.load_result, run.id) is not None:
                 return
             await self.cluster.connect()
-            await self._networks(run, config)
-            pieces = await self._parts(run, config)
+            networks = await self._networks(run, config)
+            pieces = await self._parts(run, config, networks)
             result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
         active = [one.id for one in self.runs.values() if one.active]
-        await asyncio.to_thread(self.store.evict, active)
+        try:
+            await asyncio.to_thread(self.store.evict, active)
+        except (StoreError, OSError) as error:  # the result is kept all the same
+            log.warning("no room was made: %s", error)
 
-    async def _networks(self, run: Run, config: Experiment) -> None:
+    async def _networks(self, run: Run, config: Experiment) -> dict[str, Kept]:
+        """The networks that the parts read, by id; those that the store does not hold, or not whole, are trained."""
+        for _ in range(TRIES):
+            await self._trained(run, config)
+            found, unreadable = await asyncio.to_thread(self._read, config)
+            if not unreadable:
+                return found
+            self.trainings.damaged |= unreadable
+            if any(not isinstance(network, Network) for network in config.used()):
+                break
+        right = "the store no longer holds it whole; load its file or train it again"
+        raise InputError("load" if config.load else "seeds", " ".join(sorted(unreadable)), right)
+
+    async def _trained(self, run: Run, config: Experiment) -> None:
         """Until the store holds every network that has to be trained."""
         while True:
             joined = await self.trainings.join(
@@ -178,24 +204,24 @@ class Coordinator:
             if not joined.more:
                 return
             run.trainings += [t for t in joined.trainings if t not in run.trainings]
-            await joined.wait()
+            try:
+                await joined.wait()
+            except InputError:  # a network that another run wanted may have diverged
+                if await asyncio.to_thread(self.trainings.missing, config.wanted()):
+                    raise
 
-    async def _parts(self, run: Run, config: Experiment) -> list[Piece]:
+    async def _parts(self, run: Run, config: Experiment, networks: dict[str, Kept]) -> list[Piece]:
         """All parts, spread over the workers; those of an early run come before the trainings of a later one."""
         priority, parts = -2 * run.number + 1, config.parts()
-        futures: dict[str, Any] = {}
-        for part in parts:
-            for network, epochs in config.reads(part):
-                if network.id not in futures:
-                    kept = await asyncio.to_thread(self._from_store, network.id, epochs)
-                    name = f"hold-{network.id}-{run.number}"
-                    futures[network.id] = self.cluster.hold(name, (network.id, kept), priority)
+        futures = {
+            id: self.cluster.hold(f"hold-{id}-{run.number}", (id, kept), priority) for id, kept in networks.items()
+        }
 
         async def one(place: int, part: tuple[int, ...]) -> None:
             job = Job(self.cluster, "part", f"{run.id}-{place}", run.device, run.data_dir)
             run.jobs.append(job)
-            networks = [futures[network.id] for network, _ in config.reads(part)]
-            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, held=networks, priority=priority)
+            read = [futures[network.id] for network, _ in config.reads(part)]
+            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, held=read, priority=priority)
             if job in run.jobs:  # the run may have ended meanwhile
                 run.jobs.remove(job)
             run.pieces[place] = piece
@@ -210,24 +236,35 @@ class Coordinator:
                 future.release()
         return run.ordered_pieces()
 
-    def _from_store(self, id: str, epochs: tuple[int, ...]) -> Kept:
-        about = self.store.load_about(id)
-        found = {epoch: self.store.load_checkpoint(id, epoch) for epoch in epochs}
-        arrays = {epoch: state for epoch, state in found.items() if state is not None}
-        if about is None or len(arrays) < len(epochs):
-            raise InputError("load", id, "the store no longer holds this network; load its file or train it again")
-        return Kept(about, arrays)
+    def _read(self, config: Experiment) -> tuple[dict[str, Kept], set[str]]:
+        """The networks that the parts read, and the ids of those that cannot be read."""
+        wanted: dict[str, set[int]] = {}
+        for part in config.parts():
+            for network, epochs in config.reads(part):
+                wanted.setdefault(network.id, set()).update(epochs)
+        found, unreadable = {}, set()
+        for id, times in wanted.items():
+            about = self.store.load_about(id)
+            states = {epoch: self.store.load_checkpoint(id, epoch) for epoch in times}
+            whole = {epoch: state for epoch, state in states.items() if state is not None}
+            if about is None or len(whole) < len(states):
+                unreadable.add(id)
+            else:
+                found[id] = Kept(about, whole)
+        return found, unreadable
 
     async def _files(self, run: Run, labels: list[tuple[str, str]], activation: str | None) -> None:
-        folder = self.store.run_folder(run.id)
+        folder, turns = self.store.run_folder(run.id), asyncio.Semaphore(FILES_AT_ONCE)
+        run.jobs += [Job(self.cluster, "file", f"{run.id}-{place}") for place in range(len(labels))]
+        jobs = list(run.jobs)
 
         async def one(place: int, name: str, label: str) -> Gathered:
-            content = await asyncio.to_thread((folder / "files" / str(place)).read_bytes)
-            job = Job(self.cluster, "file", f"{run.id}-{place}")
-            run.jobs.append(job)
-            gathered, networks = await job.run(
-                tasks.load_file, content, name, label, activation, priority=-2 * run.number
-            )
+            job = jobs[place]
+            async with turns:
+                content = await asyncio.to_thread((folder / "files" / str(place)).read_bytes)
+                gathered, networks = await job.run(
+                    tasks.load_file, content, name, label, activation, priority=-2 * run.number
+                )
             for id, kept in networks.items():
                 await asyncio.to_thread(self._keep_loaded, id, kept)
             job.share = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import time
@@ -34,13 +35,18 @@ def keep_files(store: Store, files: Sequence[tuple[str, bytes]]) -> str:
     _forget_old(store)
     token = secrets.token_hex(8)
     folder = store.run_folder(token) / "files"
-    folder.mkdir(parents=True)
-    for place, (_, content) in enumerate(files):
-        (folder / str(place)).write_bytes(content)
+    try:
+        folder.mkdir(parents=True)
+        for place, (_, content) in enumerate(files):
+            (folder / str(place)).write_bytes(content)
+    except OSError:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        raise
     return token
 
 
 def _forget_old(store: Store) -> None:
     for folder in (store.root / "runs").iterdir():
-        if time.time() - folder.stat().st_mtime > LEFT_OVER:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its load has ended just now
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -37,6 +37,7 @@ class Job:
         self.share, self.text, self.began, self.worker = 0.0, "", False, ""
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.on_saved: Callable[[], None] = lambda: None
+        self.state = State(self)
         self._ended = asyncio.Event()
         self._future: Future | None = None
 
@@ -89,30 +90,40 @@ class Job:
                     await asyncio.wait_for(self._ended.wait(), PATIENCE)
                 except TimeoutError:
                     await self.cluster.end_worker(self.worker)
-                await event.clear()
+            await event.clear()
         self._forget()
 
     def _forget(self) -> None:
         self.cluster.listeners.pop(self.key, None)
         if self._future is not None:
             self._future.release()
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            self.state.delete()
 
 
 class State:
-    """The variable in which a training keeps its state, on the scheduler: it outlives the workers."""
+    """The variable in which a training keeps its state, on the scheduler: it outlives the workers.
+
+    It must be set before the task begins, and is deleted when the job has ended.
+    """
 
     def __init__(self, job: Job) -> None:
-        self._variable = Variable(job.key, client=job.cluster.client)
+        self._job = job
+        self._variable: Variable | None = None
 
     async def set(self, content: bytes) -> None:
+        self._variable = Variable(self._job.key, client=self._job.cluster.client)
         await self._variable.set(content)
 
     async def get(self) -> bytes:
+        assert self._variable is not None
         content: bytes = await self._variable.get(timeout=30)
         return content
 
     def delete(self) -> None:
-        self._variable.delete()
+        variable, self._variable = self._variable, None
+        if variable is not None:
+            variable.delete()
 
 
 async def _value(future: Future) -> Any:

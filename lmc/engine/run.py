@@ -13,6 +13,7 @@ from lmc.engine.trainings import Training
 from lmc.experiments import Experiment
 from lmc.result import Piece
 
+BETWEEN = 2.0  # seconds without anything on a worker after which a run waits again
 LOOKED = 10.0  # seconds for which a page that looked at a run counts as watching it
 ACTIVE = ("waiting", "running")
 
@@ -21,7 +22,8 @@ ACTIVE = ("waiting", "running")
 class Run:
     """`state` is one of waiting, running, done, failed, stopped; times are in seconds since the epoch.
 
-    `askers` are the sessions that asked for it, `looks` when each session last looked.
+    `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
+    which something of it was on a worker.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Run:
     pieces: dict[int, Piece] = field(default_factory=dict)
     content: dict[str, Any] | None = None
     task: asyncio.Task[None] | None = None
+    busy: float = 0.0
+    _worked: float = 0.0
     _first: tuple[float, float] | None = None
 
     @property
@@ -58,11 +62,22 @@ class Run:
         """How many sessions besides `but` looked a moment ago."""
         return sum(time.time() - when < LOOKED for session, when in self.looks.items() if session != but)
 
+    @property
+    def working(self) -> bool:
+        """Whether something of it is on a worker now."""
+        training = any(t.began and t.task is not None and not t.task.done() for t in self.trainings)
+        return self.active and (training or any(job.began for job in self.jobs))
+
     def update(self) -> None:
-        """A run that has begun is no longer waiting."""
-        began = any(job.began for job in self.jobs) or any(training.began for training in self.trainings)
-        if self.state == "waiting" and began:
-            self.state, self.began = "running", time.time()
+        """A run is running while something of it is on a worker, and for the moments between two such things."""
+        now = time.time()
+        if self.working:
+            self._worked = now
+            if self.state == "waiting":
+                self.state, self._first = "running", None
+                self.began = self.began or now
+        elif self.state == "running" and now - self._worked > BETWEEN:
+            self.state = "waiting"
 
     @property
     def share(self) -> float:

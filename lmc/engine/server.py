@@ -32,7 +32,8 @@ class Listening:
         self._server = HTTPServer(application, ssl_options=tls_context(folder / KEY, server=True))
         sockets = bind_sockets(0, HOST)
         self._server.add_sockets(sockets)
-        about = {"host": HOST, "port": sockets[0].getsockname()[1], "pid": pid, "program": program()}
+        about: dict[str, Any] = {"host": HOST, "port": sockets[0].getsockname()[1], "pid": pid, "program": program()}
+        about["classroom"] = coordinator.limits is not None
         write_private(folder / ADDRESS, json.dumps(about))
 
     def close(self) -> None:

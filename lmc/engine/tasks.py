@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lmc.errors import Stopped
+from lmc.errors import InputError, Stopped
 from lmc.experiments import EXPERIMENTS, Network
 from lmc.experiments.importing import Gathered, gather
 from lmc.experiments.recipe import Recipe
@@ -95,13 +95,20 @@ def speaking(call: Call) -> Iterator[Speaker]:
             speaker.say(ended=True)
 
 
-def train(call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> dict[str, Kept]:
-    """Train one stack; its networks by id, with the checkpoints that were asked for."""
+def train(
+    call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int]
+) -> tuple[dict[str, Kept], InputError | None]:
+    """Train one stack; its networks by id, with the checkpoints asked for, and what is to be said if one diverged."""
     with speaking(call) as speaker:
         shelf = Shelf(states=speaker)
         work = replace(_work(call, shelf, speaker), recorded=speaker.recorded)
-        work.checkpoints([network_from(content) for content in networks], epochs, speaker)
-        return shelf.networks
+        try:
+            work.checkpoints([network_from(content) for content in networks], epochs, speaker)
+        except InputError as error:
+            if not shelf.networks:
+                raise
+            return shelf.networks, error
+        return shelf.networks, None
 
 
 def run_part(

@@ -10,7 +10,8 @@ from typing import Any
 
 from lmc.engine import tasks
 from lmc.engine.cluster import Cluster
-from lmc.engine.job import Job, State
+from lmc.engine.job import Job
+from lmc.errors import StoreError
 from lmc.experiments import Network
 from lmc.experiments.work import state_name, together
 from lmc.shelf import Kept
@@ -56,18 +57,20 @@ class Trainings:
 
     def __init__(self, cluster: Cluster, store: Store) -> None:
         self.cluster, self.store, self.count = cluster, store, 0
+        self.damaged: set[str] = set()  # ids of networks whose files are there, but cannot be read
         self._running: dict[str, Training] = {}
 
     async def join(
         self, run: str, wanted: Sequence[Wanted], device: str, data_dir: str | None, priority: int
     ) -> Joined:
         """The trainings that `run` has to wait for until the store holds what it wants; missing ones are started."""
-        missing = await asyncio.to_thread(self._missing, wanted)
+        missing = await asyncio.to_thread(self.missing, wanted)
         running = {id(t): t for network, _ in missing if (t := self._running.get(network.id))}
         fresh = [(network, epochs) for network, epochs in missing if network.id not in self._running]
         for networks, epochs in await stacks(fresh):
-            if any(network.id in self._running for network in networks):
-                continue  # another run was quicker; it is joined in the next round
+            if quicker := [self._running[network.id] for network in networks if network.id in self._running]:
+                running |= {id(other): other for other in quicker}  # another run started it meanwhile
+                continue
             training = Training(networks, epochs, priority)
             self._running |= {network.id: training for network in networks}
             self.count += len(networks)
@@ -76,11 +79,12 @@ class Trainings:
             running[id(training)] = training
         return Joined(run, list(running.values()), bool(missing))
 
-    def _missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+    def missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+        """What the store does not hold."""
         return [(n, epochs) for n, epochs in wanted if not self._holds(n.id, epochs)]
 
     def _holds(self, id: str, epochs: Iterable[int]) -> bool:
-        files = self.store.files(id)
+        files = {} if id in self.damaged else self.store.files(id)
         return "network.json" in files and all(f"epoch-{epoch:05d}.safetensors" in files for epoch in epochs)
 
     async def _train(self, training: Training, device: str, data_dir: str | None) -> None:
@@ -98,30 +102,33 @@ class Trainings:
         ids = [network.id for network in networks]
         name = state_name(ids, training.epochs)
         job = training.job = Job(self.cluster, "train", name, device, data_dir)
-        state = State(job)
         log.info("training %s", " ".join(f"{n.arch} {n.width} {n.dataset} seed {n.label}" for n in networks))
         before = await asyncio.to_thread(self.store.load_state, name)
-        await state.set(before or b"")
+        await job.state.set(before or b"")
         saving: set[asyncio.Task[None]] = set()
 
         async def save() -> None:
-            content = await state.get()
-            if content:
-                await asyncio.to_thread(self.store.save_state, name, content)
+            try:
+                if content := await job.state.get():
+                    await asyncio.to_thread(self.store.save_state, name, content)
+            except (StoreError, OSError) as error:  # it can still go on from what the scheduler has
+                log.warning("the state of a training was not kept: %s", error)
 
         job.on_saved = lambda: saving.add(asyncio.create_task(save()))
         try:
             configs = [network.to_json() for network in networks]
-            found: dict[str, Kept] = await job.run(tasks.train, configs, training.epochs, priority=training.priority)
+            found, diverged = await job.run(tasks.train, configs, training.epochs, priority=training.priority)
             await asyncio.to_thread(self._keep, found)
         finally:
             await asyncio.gather(*saving, return_exceptions=True)
-            state.delete()
         await asyncio.to_thread(self.store.delete_state, name)
+        if diverged is not None:
+            raise diverged
 
     def _keep(self, found: dict[str, Kept]) -> None:
         for id, kept in found.items():
             self.store.save_network(id, kept.about, kept.checkpoints)
+            self.damaged.discard(id)
 
 
 class Joined:
@@ -135,10 +142,13 @@ class Joined:
 
         One that was stopped meanwhile, as those who waited for it let go, is no error: the store is looked at again.
         """
+        if not self.trainings:
+            return
         for training in self.trainings:
             training.runs.add(self.run)
         try:
-            ended, _ = await asyncio.wait([t.task for t in self.trainings if t.task])
+            waiting = [training.task for training in self.trainings if training.task]
+            ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for training in self.trainings:
                 training.runs.discard(self.run)

@@ -181,7 +181,8 @@ class Work:
         first = family[0]
         starts = [initial_state(partial(build, first), n.seed, torch_dtype(first)) for n in family]
 
-        names = set()
+        names: set[str] = set()
+        diverged: list[Network] = []
 
         def name(places: Sequence[int]) -> str:
             found = state_name([family[place].id for place in places], epochs)
@@ -196,7 +197,7 @@ class Work:
             first.recipe,
             checkpoints=epochs,
             report=part(report, READING, 1.0),
-            finished=partial(self._keep, family),
+            finished=lambda place, trained: self._keep(family[place], trained, diverged),
             recorded=lambda place, rows: self.recorded(family[place], rows),
             resume=Resume(
                 lambda places: self.store.load_state(name(places)),
@@ -206,12 +207,15 @@ class Work:
         )
         for done in names:
             self.store.delete_state(done)
+        if diverged:
+            right = f"network {diverged[0].label} diverged under it; a smaller rate would be right"
+            raise InputError("lr", diverged[0].recipe.lr, right)
 
-    def _keep(self, family: list[Network], place: int, trained: Trained) -> None:
-        network = family[place]
+    def _keep(self, network: Network, trained: Trained, diverged: list[Network]) -> None:
+        """Store a network whose numbers are finite, and note one whose are not."""
         if not math.isfinite(trained.curves[-1]["loss"]):
-            right = f"network {network.label} diverged under it; a smaller rate would be right"
-            raise InputError("lr", network.recipe.lr, right)
+            diverged.append(network)
+            return
         about = {
             "id": network.id,
             "label": network.label,
@@ -235,20 +239,12 @@ def require_preserved(difference: float, what: str) -> None:
 
 
 def _save_every() -> float:
+    """Seconds of training between two saved states."""
     given = os.environ.get("LMC_SAVE_EVERY", str(SAVE_EVERY))
     try:
-        return float(given)
+        return max(0.0, float(given))
     except ValueError:
         raise InputError("LMC_SAVE_EVERY", given, "a number of seconds would be right") from None
-
-
-def save_every() -> float:
-    """Seconds between two saves of an unfinished training: the variable `LMC_SAVE_EVERY`, else 20."""
-    text = os.environ.get("LMC_SAVE_EVERY", "20")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        raise InputError("LMC_SAVE_EVERY", text, "a number of seconds would be right") from None
 
 
 def state_name(networks: Sequence[str], epochs: Sequence[int]) -> str:

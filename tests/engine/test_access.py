@@ -82,7 +82,7 @@ def test_the_credentials_are_readable_by_their_owner_alone(engine):
 
 def test_the_engine_ends_with_its_standard_input_and_takes_its_traces_along(fresh):
     processes = family(fresh)
-    fresh._child.stdin.close()
+    fresh._process.child.stdin.close()
     wait_until(lambda: not any(p.is_running() and p.status() != "zombie" for p in processes), seconds=15)
     assert {path.name for path in (fresh.store.root / "engine").iterdir()} <= {"lock", "log.txt"}
 

@@ -29,7 +29,7 @@ from lmc import Pair, Store
 from lmc.engine import Engine
 engine = Engine(Store(sys.argv[1], shipped=None), workers=1)
 engine.wait_until_ready()
-print(engine._child.pid, flush=True)
+print(engine._process.child.pid, flush=True)
 time.sleep(600)
 """
 

@@ -137,7 +137,7 @@ def test_a_failure_says_one_sentence_and_is_not_handed_out_again(engine):
 def test_a_second_app_on_the_store_joins_the_engine(engine):
     other = Engine(Store(engine.store.root, shipped=None))
     other.wait_until_ready()
-    assert other._child is None or other._child.poll() is not None
+    assert other._process.child is None or other._process.child.poll() is not None
     asked = long_config(seeds=(30, 31))
     engine.submit(asked)
     begun(engine, asked.id)
