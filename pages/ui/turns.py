@@ -14,7 +14,7 @@ from contextlib import contextmanager
 class Turns:
     """At most `places` scripts at a time; nobody waits for more than `patience` seconds, come what may."""
 
-    def __init__(self, places: int = 3, patience: float = 10.0) -> None:
+    def __init__(self, places: int = 6, patience: float = 3.0) -> None:
         self._free, self._first, self._patience = places, 0, patience
         self._change = threading.Condition()
         self._own = threading.local()
