@@ -139,7 +139,7 @@ def _ended(config: Experiment, status: Status) -> None:
 @st.fragment(run_every=2.0)
 def _goes_on_for_others(config: Experiment) -> None:
     """Without a session the question does not count as watching."""
-    if not engine().status(config.id).active:
+    if config.id not in st.session_state[LET_GO] or not engine().status(config.id).active:
         st.rerun()
     st.info("Others are watching this run, so it goes on; this page no longer does.", icon=":material/visibility_off:")
     _button("Watch it again", ":material/visibility:", config)

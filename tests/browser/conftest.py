@@ -84,16 +84,16 @@ def cold_server(browser, tmp_path):
 
 @pytest.fixture
 def visit(browser):
-    """A function that opens an address in a fresh context and waits for its first chart."""
+    """A function that opens an address in a fresh context and waits for its first chart, or what else `until` says."""
     contexts = []
 
-    def go(url, *, scheme="light", size=(1280, 800)):
+    def go(url, *, scheme="light", size=(1280, 800), until="[data-testid=stVegaLiteChart] svg"):
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)  # engines start, on busy machines too
         page.goto(url)
-        page.wait_for_selector("[data-testid=stVegaLiteChart] svg")
+        page.wait_for_selector(until)
         return page
 
     yield go
