@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             except TimeoutError:
                 _say(state="joined")
                 return 0
-            import distributed  # noqa: F401 - it sets up logging anew, so before ours
+            import distributed  # noqa: F401 - it sets up logging anew, so before ours; what it says goes to stderr
 
             _log_to_file(store)
             return asyncio.run(_serve(store, options.workers))
@@ -102,7 +102,6 @@ def _log_to_file(store: Store) -> None:
     logger = logging.getLogger("lmc.engine")
     logger.setLevel(os.environ.get("LMC_LOG", "INFO"))
     logger.addHandler(handler)
-    logging.getLogger("distributed").addHandler(handler)
 
 
 def _say(**what: str) -> None:

@@ -15,14 +15,19 @@ import streamlit as st
 from altair.utils.schemapi import disable_debug_mode
 
 from lmc.charts.style import describe
+from pages.ui.turns import TURNS
 
 disable_debug_mode()
 
 
 def show(name: str, make: Callable[[], Any], *shows: Hashable) -> None:
-    """Draw the chart that `make` builds; `name` and `shows` together say all that it depends on."""
+    """Draw the chart that `make` builds; `name` and `shows` together say all that it depends on.
+
+    After a page's first chart, pages that have none yet go first.
+    """
     spec, text = _built(name, shows, make)
     st.vega_lite_chart(spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=name, alt=text)
+    TURNS.after_you()
 
 
 @st.cache_resource(show_spinner=False, max_entries=512)

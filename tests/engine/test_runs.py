@@ -146,6 +146,9 @@ def test_a_second_app_on_the_store_joins_the_engine(engine):
     assert engine.status(asked.id).state == "stopped"
     other.close()
     assert engine.overview()["workers"] == 2
+    log = (engine.store.root / "engine" / "log.txt").read_text()
+    assert f"run {asked.id}: pair: mlp of width 4 on digits, networks 30 31" in log
+    assert f"run {asked.id} stopped" in log and "training mlp 4 digits seed 30" in log
 
 
 def test_the_command_line_waits_for_a_run_of_the_engine(engine):
