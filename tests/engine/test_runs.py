@@ -71,7 +71,7 @@ def test_a_run_that_another_page_watches_goes_on(engine):
 
 def test_equal_configs_share_a_run_and_runs_share_networks(engine):
     before = trained(engine)
-    common = make_recipe(epochs=400)
+    common = make_recipe(epochs=100)
     first, again = (config(recipe=common, seeds=(0, 1)) for _ in range(2))
     overlapping = config(recipe=common, seeds=(0, 2))
     for asked in (first, again, overlapping):
@@ -83,7 +83,7 @@ def test_equal_configs_share_a_run_and_runs_share_networks(engine):
 
 
 def test_cancelling_one_of_two_runs_leaves_the_networks_that_the_other_needs(engine):
-    common = make_recipe(epochs=300)
+    common = make_recipe(epochs=120)
     mine, yours = (config(recipe=common, seeds=(20, other)) for other in (21, 22))
     engine.submit(mine)
     begun(engine, mine.id)
@@ -152,7 +152,7 @@ def test_a_second_app_on_the_store_joins_the_engine(engine):
 
 
 def test_the_command_line_waits_for_a_run_of_the_engine(engine):
-    asked = config(recipe=make_recipe(epochs=800), seeds=(40, 41))
+    asked = config(recipe=make_recipe(epochs=200), seeds=(40, 41))
     engine.submit(asked)
     begun(engine, asked.id)
     before = trained(engine)
