@@ -55,7 +55,10 @@ class Speaker:
         if time.monotonic() - self._said < BETWEEN_MESSAGES:
             return
         self.say(share=share, text=text)
-        if self._dropped() or self._stop.is_set():
+        if self._dropped():
+            self._state.delete()  # nobody else would
+            raise Stopped
+        if self._stop.is_set():
             raise Stopped
 
     def _dropped(self) -> bool:
