@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lmc.engine.versions import program
 from lmc.errors import InputError, Stopped
 from lmc.experiments import EXPERIMENTS, Network
 from lmc.experiments.importing import Gathered, gather
@@ -149,6 +150,7 @@ def warm_up() -> None:
     from lmc.memory import keep_freed_memory
 
     keep_freed_memory()
+    program()  # as it is now, not when it is first compared
     import torch
 
     network = Pair().networks()[0]

@@ -242,7 +242,7 @@ def table(results: Sequence[Kept], of: Known) -> pd.DataFrame:
 _COLUMNS = {
     "Took": st.column_config.NumberColumn(format="%.1f s", help="How long it took to compute."),
     "Size": st.column_config.NumberColumn(format="bytes", help="Without its networks, which other results may share."),
-    "Made": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+    "Made": st.column_config.DatetimeColumn(format="D MMM, HH:mm", width=115),
     "Kept": st.column_config.TextColumn(help="Pinned or shipped results are not deleted when the store is full."),
 }
 

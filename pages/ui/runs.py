@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from dataclasses import replace
 
 import pandas as pd
@@ -26,9 +27,11 @@ _REFUSED = "_refused"
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
-    """The one engine of this server, on the default store; its process starts behind the first page."""
+    """The one engine of this server, on the default store; its process starts when the first page has been drawn."""
     found = Engine(Store())
-    found.start()
+    later = threading.Timer(FIRST_PAGE, found.start)
+    later.daemon = True
+    later.start()
     return found
 
 
