@@ -23,6 +23,7 @@ from pages.ui.progress import LET_GO, show_progress
 OWN = "_own_runs"  # ids of the runs that this page asked for
 _CANCELLED = "_cancelled"  # ids of runs that this page stopped, perhaps before the engine heard of them
 _REFUSED = "_refused"
+FIRST_PAGE = 2.0  # seconds that the first page has the machine to itself
 
 
 @st.cache_resource(show_spinner=False)
