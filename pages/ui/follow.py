@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from lmc.experiments.recipe import RECIPE_FIELDS
-from pages.ui.choices import FIELDS, FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
+from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
 from pages.ui.controls import ALL, CHOICES
 
 UNBOUND = ("shown_method", "shown_layer")  # settings of pages that are not in the address
@@ -27,9 +29,9 @@ def reset() -> None:
     _set({"pair": ALL, "_asked_notes": []})
     for name in UNBOUND:
         st.session_state.pop(name, None)
-    bound = {*FIELDS, *CHOICES, "pair"}  # Streamlit takes those out itself
-    for name in [name for name in st.query_params if name not in bound and not name.startswith("embed")]:
-        del st.query_params[name]
+    for name in [name for name in st.query_params if not name.startswith("embed")]:
+        with contextlib.suppress(StreamlitAPIException):  # of widgets on this page, whose values are set above
+            del st.query_params[name]
 
 
 def _set(values: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def test_the_page_of_runs_shows_a_run_and_cancels_it(server, visit):
 def test_reset_empties_the_address_on_every_page(server, visit, page):
     opened = visit(f"{server.url}/{page}?method=none&lam=0.25&measure=loss&points=25&colour=red", until="h1")
     opened.get_by_role("button", name="Reset").click()
-    opened.wait_for_url(f"{server.url}/{page}")
+    opened.wait_for_url(f"{server.url}/{page}", timeout=20_000)
     assert opened.get_by_role("alert").count() == 0
 
 
@@ -102,7 +102,7 @@ def test_reset_empties_the_address_on_every_page(server, visit, page):
 def test_axe_finds_no_serious_fault_on_the_page_of_runs_and_in_progress(server, visit, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    run = visit(f"{server.url}/pair?width=24&{LONG}", scheme=scheme, until=CHART)
+    run = visit(f"{server.url}/pair?width={24 + len(scheme)}&{LONG}", scheme=scheme, until=CHART)
     listed = visit(f"{server.url}/runs", scheme=scheme, until=TRAINING)
     listed.wait_for_selector("[data-testid=stDataFrame] canvas")
     for page in (run, listed):
