@@ -6,6 +6,10 @@ import os
 import subprocess
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("calm", deadline=None)  # machines are busy at times, and that is no fault of the code
+settings.load_profile("calm")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -66,9 +66,7 @@ async def _serve(store: Store, workers: int | None) -> int:
         listening = Listening(coordinator, engine_folder(store), pem, os.getpid())
         watch = asyncio.create_task(coordinator.watch())
         # the first run would wait for torch
-        warm = asyncio.create_task(
-            asyncio.to_thread(importlib.import_module, "torch")
-        )
+        warm = asyncio.create_task(asyncio.to_thread(importlib.import_module, "torch"))
         log.info("ready: %s", os.environ.get("LMC_SCHEDULER") or "workers of its own")
         _say(state="ready")
         try:

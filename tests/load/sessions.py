@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -257,8 +258,9 @@ async def visit_all(
 def open_many(
     url: str, addresses: Sequence[str], until: Callable[[Session], bool] = has_chart, timeout: float = 60.0
 ) -> list[Session]:
-    """`visit_all` for callers without an event loop."""
-    return asyncio.run(visit_all(url, addresses, until, timeout))
+    """`visit_all` for callers without an event loop, or with one that is not theirs, as Playwright's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(visit_all(url, addresses, until, timeout))).result()
 
 
 def percentile(values: Sequence[float], share: float) -> float:
