@@ -92,12 +92,10 @@ def result_of(config: Pair) -> Result | None:
         return None
     st.session_state.get(LET_GO, set()).discard(config.id)
     refused = st.session_state.pop(_REFUSED, "")
-    status = runs.status(config.id, session())
-    if status.state == "unknown" and config.id in st.session_state.get(_CANCELLED, ()):
-        status = Status("stopped")
+    status = standing(config.id)
     if not refused and status.state in ("unknown", "done"):  # done, but its file was damaged: compute it again
         refused = submit(config)
-        status = runs.status(config.id, session())
+        status = standing(config.id)
     if refused:
         _refused(config, refused)
     elif status.state in ("failed", "stopped"):
@@ -105,6 +103,14 @@ def result_of(config: Pair) -> Result | None:
     else:
         show_progress(config, methods, runs, session(), cancel)
     return None
+
+
+def standing(id: str) -> Status:
+    """How a run stands, for this page: one that it stopped before the engine heard of it was stopped."""
+    status = engine().status(id, session())
+    if status.state == "unknown" and id in st.session_state.get(_CANCELLED, ()):
+        return Status("stopped")
+    return status
 
 
 def submit(config: Experiment) -> str:

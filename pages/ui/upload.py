@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import streamlit as st
 
-from lmc.engine import MAX_FILES, MAX_UPLOAD
+from lmc.engine import MAX_FILES, MAX_UPLOAD, Status
 from lmc.errors import InputError, StoreError
 from lmc.experiments import OPTIONS
 from lmc.limits import limits
 from pages.ui.classroom import NO_UPLOADS
-from pages.ui.runs import cancel, engine, session
+from pages.ui.live import PATIENCE
+from pages.ui.runs import cancel, engine, session, standing
 
 TYPES = ["safetensors", "pt", "pth"]
 ACTIVATIONS = ["as usual", "relu", "gelu", "tanh"]
 CHOSEN, TURN = "_chosen_networks", "_chosen_turn"  # ids, and how often a page chose them in place of the reader
+_SILENT = "_upload_silent"  # since when the engine has not said what became of the files
 MOST_REPORTS = 3  # at once, without a scroll bar
 NO_DATA_SET = "none of the published ones; a folder of images may fit"
 
@@ -82,11 +85,10 @@ def _report() -> None:
     token = st.session_state.get("_upload")
     if token is None:
         return
-    status = engine().status(token, session())
+    status, found = _standing(token)
     if status.active:
         _progress(token)
         return
-    found = engine().loaded(token) if status.state == "done" else None
     if found is None:
         words = "Loading was cancelled. Networks that were finished are kept." if status.state == "stopped" else ""
         st.error(
@@ -122,8 +124,20 @@ def _alike(networks: list[dict[str, Any]]) -> list[str]:
 
 @st.fragment(run_every=0.5)
 def _progress(token: str) -> None:
-    status = engine().status(token, session())
+    status, _ = _standing(token)
     if not status.active:
         st.rerun()
     st.progress(min(1.0, status.share), text=plain(f"{status.text[:1].upper()}{status.text[1:]}"))
     st.button("Cancel", icon=":material/cancel:", on_click=cancel, args=(token,), key="cancel_upload")
+
+
+def _standing(token: str) -> tuple[Status, dict[str, list[dict[str, Any]]] | None]:
+    """How the loading stands, and what became of it; an engine that is silent for a moment changes nothing."""
+    status = standing(token)
+    found = engine().loaded(token) if status.state == "done" else None
+    if found is not None or status.state not in ("done", "unknown"):
+        st.session_state.pop(_SILENT, None)
+        return status, found
+    since = st.session_state.setdefault(_SILENT, time.monotonic())
+    silent = time.monotonic() - since < PATIENCE
+    return (Status("running", text="reading") if silent else status), None

@@ -33,26 +33,13 @@ def stored(store):
     return ids
 
 
-class LateEngine(Engine):
-    """Its process starts when something is asked of it, not with the first page: most tests ask nothing."""
-
-    opened = False
-
-    def start(self):
-        if self.opened:
-            super().start()
-        self.opened = True
-
-
 @pytest.fixture(scope="module")
 def engines():
     """The engines of the module, one for each store, each with one worker."""
     kept = {}
 
     def engine_of(store):
-        found = kept.setdefault(store.root, LateEngine(store, workers=1))
-        found.opened = False
-        return found
+        return kept.setdefault(store.root, Engine(store, workers=1))
 
     yield engine_of
     for one in kept.values():
@@ -66,6 +53,7 @@ def app(store, engines, monkeypatch):
 
     monkeypatch.setenv("LMC_STORE", str(store))
     monkeypatch.setattr("pages.ui.runs.Engine", engines)
+    monkeypatch.setattr("pages.ui.runs.FIRST_PAGE", 3600)  # until something is asked of it: most tests ask nothing
     monkeypatch.chdir(ROOT)
     st.cache_resource.clear()
 

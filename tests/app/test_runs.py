@@ -204,10 +204,10 @@ def test_hundreds_of_results_are_listed_by_and_by(filled):
     assert len(rows) == 506 and (rows["Result"] != "").all()
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()  # others may compute on this machine
         test.run()
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.3, "0.1 s on a quiet machine"
+        times.append(time.process_time() - start)
+    assert min(times) < 0.25, "0.06 s on a quiet machine"
 
 
 def test_a_result_that_cannot_be_read_is_an_empty_row(tmp_path):
@@ -271,7 +271,7 @@ def test_a_failed_run_says_why_and_can_be_started_again(app, store, stored):
     aside = checkpoint.rename(store / "aside")
     test = app("pair", load=stored)
     until(test, lambda test: test.error)
-    assert "the store no longer holds this network" in test.error[0].value
+    assert "the store no longer holds" in test.error[0].value
     listed = until(app("runs"), lambda test: "no longer holds" in text(test) and test)
     assert "networks my-net/a and other-b" in text(listed).replace("\\", "")
     aside.rename(checkpoint)
