@@ -287,10 +287,15 @@ class Coordinator:
     # Who comes when
 
     def _position(self, run: Run) -> int:
-        """1 for the next to begin; 0 for a run that does not wait."""
+        """1 for the next to begin, never more than it was before; 0 for a run that does not wait.
+
+        A run that waits again, for its parts, waits among its like: nobody who has not begun comes before it.
+        """
         if run.state != "waiting":
             return 0
-        return sum(other.state == "waiting" and other.number <= run.number for other in self.runs.values())
+        alike = [r for r in self.runs.values() if r.state == "waiting" and (r.began is None) == (run.began is None)]
+        run.place = min(run.place, sum(other.number <= run.number for other in alike))
+        return run.place
 
     def _require_turn(self, session: str) -> None:
         if not self.limits or not session:

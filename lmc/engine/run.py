@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Run:
     """`state` is one of waiting, running, done, failed, stopped; times are in seconds since the epoch.
 
     `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
-    which something of it was on a worker.
+    which something of it was on a worker, `place` is the last one that it had among those that wait.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Run:
     content: dict[str, Any] | None = None
     task: asyncio.Task[None] | None = None
     busy: float = 0.0
+    place: int = sys.maxsize
     _worked: float = 0.0
     _first: tuple[float, float] | None = None
 
