@@ -46,7 +46,7 @@ def test_a_full_disk_loses_nothing_and_ends_a_run_with_one_sentence(small_disk, 
     capfd.readouterr()
     assert main([*QUICK, "--store", str(shop.store.root)]) == 2
     out, err = capfd.readouterr()
-    assert out == "" and err.count("\n") == 1 and "No space left on device" in err and "Traceback" not in err
+    assert out == "" and err.count("lmc: ") == 1 and "No space left on device" in err and "Traceback" not in err
     assert not shop.leftovers() and shop.store.load_state("e" * 16) is None
     assert all(one.whole for one in shop.store.verify()) and shop.store.load_result(result) is not None
 
