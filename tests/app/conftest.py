@@ -47,6 +47,12 @@ def engines():
 
 
 @pytest.fixture
+def no_engine(monkeypatch):
+    """An engine that takes for ever to start: nothing is computed."""
+    monkeypatch.setattr(Engine, "_in_background", lambda self: None)
+
+
+@pytest.fixture
 def app(store, engines, monkeypatch):
     """A function that opens the app, at a page and with query parameters."""
     import streamlit as st

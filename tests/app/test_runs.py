@@ -111,7 +111,7 @@ def test_nobody_waits_while_another_asks():
 
 
 @pytest.fixture
-def filled(tmp_path, monkeypatch, app):
+def filled(tmp_path, monkeypatch, app, no_engine):
     """A function that opens the page of runs on a store with copies of a shipped result, and that store."""
     store = Store(tmp_path / "store")
     monkeypatch.setenv("LMC_STORE", str(store.root))
@@ -283,7 +283,7 @@ def test_a_failed_run_says_why_and_can_be_started_again(app, store, stored):
 # In a classroom
 
 
-def test_what_is_past_a_limit_is_refused_where_the_result_would_be(app, monkeypatch):
+def test_what_is_past_a_limit_is_refused_where_the_result_would_be(app, no_engine, monkeypatch):
     monkeypatch.setenv("LMC_CLASSROOM", "1")
     test = app("pair", width="1024")
     assert "at most 512 is allowed" in test.warning[0].value and not test.exception
