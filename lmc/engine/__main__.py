@@ -59,14 +59,13 @@ async def _serve(store: Store, workers: int | None) -> int:
 
     ended = _ended_with_stdin()
     log = logging.getLogger("lmc.engine")
+    warm = asyncio.create_task(asyncio.to_thread(importlib.import_module, "torch"))  # the first run would wait for it
     async with open_cluster(os.environ.get("LMC_SCHEDULER"), workers) as cluster:
         key = Security.temporary()
         coordinator = Coordinator(cluster, store, limits())
         pem = f"{key.tls_client_cert}{key.tls_client_key}"
         listening = Listening(coordinator, engine_folder(store), pem, os.getpid())
         watch = asyncio.create_task(coordinator.watch())
-        # the first run would wait for torch
-        warm = asyncio.create_task(asyncio.to_thread(importlib.import_module, "torch"))
         log.info("ready: %s", os.environ.get("LMC_SCHEDULER") or "workers of its own")
         _say(state="ready")
         try:

@@ -156,7 +156,8 @@ class Engine:
 
     def close(self) -> None:
         """End the engine's process if it was started here; runs that are not finished end with it."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         if self._thread is not None:
             self._thread.join(STARTING)
         self._process.end()

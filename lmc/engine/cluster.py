@@ -21,9 +21,11 @@ from typing import Any
 import dask
 from distributed import Client, Future, Nanny, Scheduler, SpecCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.scheduler import TaskState
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
+from lmc.engine import forking
 from lmc.engine.outside import CONNECTING, connect
 from lmc.engine.tasks import warm_up
 from lmc.errors import EngineError
@@ -32,18 +34,27 @@ HOST = "127.0.0.1"
 QUIET = logging.WARNING
 LOST = "the connection to the scheduler was lost before the run ended; start again when it is back"
 _SETTINGS = {
+    **forking.SETTINGS,
     "distributed.worker.memory.target": False,  # nothing here is worth writing to disk
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,  # a data set that stays in memory would pause a worker for ever
     "distributed.admin.large-graph-warning-threshold": "4GiB",  # networks travel with the tasks that hold them
+    "distributed.scheduler.worker-saturation": 1.0,  # tasks that a worker is given at a time, for each thread
     "distributed.comm.timeouts.connect": f"{CONNECTING}s",
 }
 
 
-class QuietScheduler(Scheduler):
-    """A scheduler without the HTTP server, which would let anybody look without a certificate."""
+class OwnScheduler(Scheduler):
+    """A scheduler without the HTTP server, which would let anybody look without a certificate.
+
+    Every task waits in its queue, in order of priority, until a worker is free; Dask's own would give most tasks to a
+    worker at once, where they wait behind a slow one while later runs overtake them.
+    """
 
     def start_http_server(self, *_: Any, **__: Any) -> None: ...
+
+    def is_rootish(self, ts: TaskState) -> bool:
+        return not (ts.resource_restrictions or ts.worker_restrictions or ts.host_restrictions)
 
 
 class QuietWorker(Worker):
@@ -188,8 +199,9 @@ async def _outside(address: str) -> AsyncIterator[Cluster]:
 async def _own(workers: int | None) -> AsyncIterator[Cluster]:
     security, gpus = Security.temporary(), count_gpus()
     folder = tempfile.mkdtemp(prefix="lmc-workers-")
+    forking.prepare(worker_options(workers, gpus)[0]["env"])
     surroundings: dict[str, Any] = {"security": security, "protocol": "tls://", "host": HOST, "dashboard": False}
-    scheduler = {"cls": QuietScheduler, "options": {**surroundings, "port": 0, "dashboard_address": None}}
+    scheduler = {"cls": OwnScheduler, "options": {**surroundings, "port": 0, "dashboard_address": None}}
     specs = {
         place: {"cls": Nanny, "options": {**surroundings, **options, "local_directory": folder, "silence_logs": QUIET}}
         for place, options in enumerate(worker_options(workers, gpus))

@@ -42,7 +42,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _states_are_saved_often(monkeypatch):
-    monkeypatch.setenv("LMC_SAVE_EVERY", "0.2")
+    monkeypatch.setenv("LMC_SAVE_EVERY", "1")
 
 
 @pytest.fixture
@@ -68,15 +68,20 @@ def engine_process(engine):
 
 
 def workers(engine):
-    """The worker processes: those of the engine's children that have torch loaded or will."""
-    return [p for p in engine_process(engine).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    """The worker processes: started one by one, or forked from one that has what they need."""
+    children = engine_process(engine).children(recursive=True)
+    servers = {p.pid for p in children if "forkserver" in " ".join(p.cmdline())}
+    return [p for p in children if p.ppid() in servers or "spawn_main" in " ".join(p.cmdline())]
 
 
 def busy(engine):
-    """The worker that is training: the one that used the most time lately."""
-    before = {process: sum(process.cpu_times()[:2]) for process in workers(engine)}
-    time.sleep(0.5)
-    return max(before, key=lambda process: sum(process.cpu_times()[:2]) - before[process])
+    """The worker that is training: the only one that uses much time, once the others are warm."""
+    while True:
+        before = {process: sum(process.cpu_times()[:2]) for process in workers(engine)}
+        time.sleep(0.5)
+        used = sorted((sum(process.cpu_times()[:2]) - then, process.pid) for process, then in before.items())
+        if len(used) > 1 and used[-1][0] > 0.2 and used[-2][0] < 0.1:
+            return psutil.Process(used[-1][1])
 
 
 def saved(engine):

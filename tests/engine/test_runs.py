@@ -96,22 +96,23 @@ def test_cancelling_one_of_two_runs_leaves_the_networks_that_the_other_needs(eng
     assert trained(engine) == before + 1, "network 20 was trained once"
 
 
-def test_waiting_runs_have_places_and_finish_in_order(engine):
+def test_waiting_runs_have_places_begin_in_order_and_finish(engine):
     asked = [config(seeds=(2 * i + 100, 2 * i + 101)) for i in range(8)]
     for one in asked:
         engine.submit(one)
-    places, ended = set(), []
-    while len(ended) < len(asked):
-        for one in asked:
-            status = engine.status(one.id)
-            if status.state == "waiting":
-                places.add(status.position)
-            if status.state == "done" and one.id not in ended:
-                ended.append(one.id)
-        time.sleep(0.1)
+    places, begun_at_some_time = set(), set()
+    ids = [one.id for one in asked]
+    while True:
+        rows = {run["id"]: run for run in engine.runs() if run["id"] in ids}
+        places |= {run["position"] for run in rows.values() if run["state"] == "waiting"}
+        begun_at_some_time |= {place for place, id in enumerate(ids) if id in rows and rows[id]["state"] != "waiting"}
+        # of two that begin at the same time on two workers, either may be heard of first
+        assert not begun_at_some_time or max(begun_at_some_time) <= len(begun_at_some_time)
+        if len(rows) == len(ids) and all(run["state"] == "done" for run in rows.values()):
+            break
+        assert not any(run["state"] in ("failed", "stopped") for run in rows.values())
+        time.sleep(0.02)
     assert places and max(places) <= 8 and min(places) >= 1
-    order = [ended.index(one.id) for one in asked]
-    assert all(abs(place - i) <= 2 for i, place in enumerate(order)), order
 
 
 def test_partial_tables_come_as_pairs_are_done(engine):
