@@ -18,7 +18,10 @@ def learning_curves(config: Pair) -> None:
     if config.load:
         return
     networks = config.networks()[:MOST]
-    with st.expander("How the networks learned", icon=":material/show_chart:"):
+    box = st.expander("How the networks learned", icon=":material/show_chart:", key="curves", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         tables = []
         for network in networks:
             about = engine().store.load_about(network.id)

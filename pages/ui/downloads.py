@@ -47,10 +47,12 @@ def take_away(config: Pair, result: Result, chart: Callable[[], Any], view: View
             key=f"get_{label}",
             help="A, B and B in its permuted orders, as safetensors." if label == "Networks" else None,
         )
-    st.caption("The command that computes the same numbers without the app:")
-    st.code(command(config), language="bash", wrap_lines=True)
-    with st.expander("Link to this page, with every setting spelled out", icon=":material/link:"):
-        st.code(link(config, view.address()), language=None, wrap_lines=True)
+    words = st.expander("The command, and a link", icon=":material/terminal:", key="words", on_change="rerun")
+    if words.open:
+        words.caption("The command that computes the same numbers without the app:")
+        words.code(command(config), language="bash", wrap_lines=True)
+        words.caption("The link to this page, with every setting spelled out:")
+        words.code(link(config, view.address()), language=None, wrap_lines=True)
 
 
 def _networks(config: Pair, result: Result, view: View) -> bytes:

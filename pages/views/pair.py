@@ -75,14 +75,15 @@ attempt.markdown(
 show_match(result, config, view.one, networks)
 learning_curves(config)
 
-with st.expander("The data as tables", icon=":material/table:"):
+tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
+if tables.open:
     for name, text in (
         ("barriers", "Barriers, above the line between the ends"),
         ("path", "Path"),
         ("layers", "Layers"),
     ):
-        st.caption(text)
-        st.dataframe(
+        tables.caption(text)
+        tables.dataframe(
             visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}),
             hide_index=True,
         )

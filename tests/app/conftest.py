@@ -6,6 +6,8 @@ from streamlit.testing.v1 import AppTest
 from lmc.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDED = ("tables", "words", "curves")
+"""What is drawn only when a visitor opens it; it is open here."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,8 @@ def app(store, engines, monkeypatch):
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in parameters.items():
             test.query_params[name] = value
+        for name in FOLDED:
+            test.session_state[name] = True
         test.run()
         if page != "home":
             test.switch_page(f"pages/views/{page}.py").run()

@@ -58,7 +58,7 @@ def test_change_width_move_lambda_and_share_the_address(server, visit):
 
 def test_the_spelled_out_link_gives_the_same_picture(server, visit):
     page = visit(f"{server.url}/pair?method=none&method=weight&split=train&activation=relu")
-    page.get_by_text("Link to this page").click()
+    page.get_by_text("The command, and a link").click()
     link = page.locator("[data-testid=stCode]", has_text="v=1").inner_text().strip()
     assert "epochs=60" in link and "lr=0.001" in link
     other = visit(link)
