@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from lmc import experiments
@@ -13,9 +12,9 @@ from lmc.engine.client import Engine, Partial, Status
 from lmc.engine.files import MAX_FILES, MAX_UPLOAD, check_files
 from lmc.errors import EngineError
 from lmc.experiments import Experiment
-from lmc.experiments.work import Report, check_device, quiet
-from lmc.result import Result, relabelled
-from lmc.store import Store, with_seconds
+from lmc.experiments.work import Report, quiet
+from lmc.result import Result
+from lmc.store import Store
 
 __all__ = ["MAX_FILES", "MAX_UPLOAD", "Engine", "EngineError", "Partial", "Status", "check_files", "run"]
 
@@ -43,13 +42,11 @@ def run(
         return experiments.run(config, store=store, device=device, data_dir=data_dir, report=report)
     from lmc.engine.direct import run_on_cluster
 
-    start = time.perf_counter()
-    check_device(device)
-    store = store if isinstance(store, Store) else Store(store)
-    result = store.load_result(config.id)
-    if result is None:
-        folder = None if data_dir is None else Path(data_dir)
-        result = run_on_cluster(
+    folder = None if data_dir is None else Path(data_dir)
+
+    def compute(store: Store) -> Result:
+        return run_on_cluster(
             config, store, scheduler=scheduler, workers=workers, device=device, data_dir=folder, report=report
         )
-    return with_seconds(relabelled(result, config.labels), time.perf_counter() - start)
+
+    return experiments.found_or(config, store, device, compute)

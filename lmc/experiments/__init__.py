@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lmc.data import DatasetInfo, dataset_info, list_datasets
@@ -35,6 +36,7 @@ __all__ = [
     "Recipe",
     "array_name",
     "dataset_info",
+    "found_or",
     "get_architecture",
     "list_datasets",
     "list_models",
@@ -60,16 +62,27 @@ def run(
     call. Raises InputError for a network that is too large, a device that is not there or data that cannot be had,
     StoreError for a store that cannot be used, CheckFailed if a permutation changed a function.
     """
+    place = None if data_dir is None else Path(data_dir)
+
+    def compute(store: Store) -> Result:
+        with store.lock("run", config.id):
+            result = store.load_result(config.id)  # another process may have computed it meanwhile
+            return result or _fresh(config, store, Work(store, resolve_device(device), place, report))
+
+    return found_or(config, store, device, compute)
+
+
+def found_or(
+    config: Experiment, store: Store | str | Path | None, device: str, compute: Callable[[Store], Result]
+) -> Result:
+    """The result in the store, else what `compute(store)` returns; `result.seconds` is the time of this call.
+
+    Raises InputError for a device that is not there, StoreError for a store that cannot be used.
+    """
     start = time.perf_counter()
     check_device(device)
     store = store if isinstance(store, Store) else Store(store)
-    result = store.load_result(config.id)
-    if result is None:
-        with store.lock("run", config.id):
-            result = store.load_result(config.id)
-            if result is None:
-                place = None if data_dir is None else Path(data_dir)
-                result = _fresh(config, store, Work(store, resolve_device(device), place, report))
+    result = store.load_result(config.id) or compute(store)
     return with_seconds(relabelled(result, config.labels), time.perf_counter() - start)
 
 
