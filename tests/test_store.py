@@ -44,6 +44,7 @@ def test_a_checkpoint_comes_back_and_is_never_overwritten(store):
         found = store.load_checkpoint(ID, epoch)
         assert found.keys() == state.keys() and all(np.array_equal(found[name], state[name]) for name in state)
     assert store.load_about(ID) == {"label": "0"} and store.load_checkpoint(ID, 6) is None
+    assert store.holds(ID, (5, 7)) and not store.holds(ID, (5, 6)) and not store.holds("f" * 16, ())
     assert not leftovers(store)
 
 

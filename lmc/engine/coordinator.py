@@ -238,19 +238,15 @@ class Coordinator:
 
     def _read(self, config: Experiment) -> tuple[dict[str, Kept], set[str]]:
         """The networks that the parts read, and the ids of those that cannot be read."""
-        wanted: dict[str, set[int]] = {}
-        for part in config.parts():
-            for network, epochs in config.reads(part):
-                wanted.setdefault(network.id, set()).update(epochs)
         found, unreadable = {}, set()
-        for id, times in wanted.items():
-            about = self.store.load_about(id)
-            states = {epoch: self.store.load_checkpoint(id, epoch) for epoch in times}
+        for network, epochs in config.looked_at().items():
+            about = self.store.load_about(network.id)
+            states = {epoch: self.store.load_checkpoint(network.id, epoch) for epoch in epochs}
             whole = {epoch: state for epoch, state in states.items() if state is not None}
             if about is None or len(whole) < len(states):
-                unreadable.add(id)
+                unreadable.add(network.id)
             else:
-                found[id] = Kept(about, whole)
+                found[network.id] = Kept(about, whole)
         return found, unreadable
 
     async def _files(self, run: Run, labels: list[tuple[str, str]], activation: str | None) -> None:

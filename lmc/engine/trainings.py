@@ -84,8 +84,7 @@ class Trainings:
         return [(n, epochs) for n, epochs in wanted if not self._holds(n.id, epochs)]
 
     def _holds(self, id: str, epochs: Iterable[int]) -> bool:
-        files = {} if id in self.damaged else self.store.files(id)
-        return "network.json" in files and all(f"epoch-{epoch:05d}.safetensors" in files for epoch in epochs)
+        return id not in self.damaged and self.store.holds(id, epochs)
 
     async def _train(self, training: Training, device: str, data_dir: str | None) -> None:
         ids = [network.id for network in training.networks]

@@ -41,6 +41,7 @@ class Experiment:
     name: ClassVar[str]
     revision: ClassVar[int]
     group_size: ClassVar[int]
+    methods: ClassVar[tuple[str, ...]] = METHODS
 
     dataset: str = option("digits", "data set; `python -m lmc data` lists them")
     arch: str = option("mlp", "architecture")
@@ -90,11 +91,11 @@ class Experiment:
             self._check_seeds()
         self._check_recipe(info)
         if not isinstance(self.method, Iterable):
-            raise InputError("method", self.method, f"choose any of: {', '.join(METHODS)}")
+            raise InputError("method", self.method, f"choose any of: {', '.join(self.methods)}")
         methods = (self.method,) if isinstance(self.method, str) else tuple(self.method)
         for method in methods:
-            check_choice("method", method, METHODS)
-        self._set("method", tuple(m for m in METHODS if m == "none" or m in methods))
+            check_choice("method", method, self.methods)
+        self._set("method", tuple(m for m in self.methods if m == "none" or m in methods))
         check_choice("activation_kernel", self.activation_kernel, ("pearson", "dot"))
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("correction", self.correction, CORRECTIONS)
@@ -253,14 +254,17 @@ class Experiment:
         networks = self.networks()
         return [(networks[place], (networks[place].last_epoch,)) for place in part]
 
-    def wanted(self) -> list[tuple[Network, tuple[int, ...]]]:
-        """The networks that have to be trained, each with all epochs at which some part looks at it."""
-        found: dict[Network, set[int]] = {}
+    def looked_at(self) -> dict[Network | Loaded, tuple[int, ...]]:
+        """The networks that parts look at, each with all epochs at which some part does, in their order."""
+        found: dict[Network | Loaded, set[int]] = {}
         for part in self.parts():
             for network, epochs in self.reads(part):
-                if isinstance(network, Network):
-                    found.setdefault(network, set()).update(epochs)
-        return [(network, tuple(sorted(epochs))) for network, epochs in found.items()]
+                found.setdefault(network, set()).update(epochs)
+        return {network: tuple(sorted(epochs)) for network, epochs in found.items()}
+
+    def wanted(self) -> list[tuple[Network, tuple[int, ...]]]:
+        """The networks that have to be trained, each with all epochs at which some part looks at it."""
+        return [(network, epochs) for network, epochs in self.looked_at().items() if isinstance(network, Network)]
 
     @property
     def training_share(self) -> float:

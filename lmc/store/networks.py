@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,11 @@ class Networks(Folders):
             with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
                 return {entry.name: entry.stat() for entry in entries if _holds_data(entry.name)}
         return {}
+
+    def holds(self, id: str, epochs: Iterable[int]) -> bool:
+        """Whether there is a network `id` with checkpoints after all these epochs; nothing is read."""
+        files = self.files(id)
+        return "network.json" in files and all(checkpoint_name(epoch) in files for epoch in epochs)
 
     def delete_network(self, id: str) -> None:
         """Remove the network from this store; results that were made with it stay. Nothing happens if it holds none.
