@@ -5,7 +5,7 @@
 
 from lmc.engine import EngineError, run
 from lmc.errors import InputError, Stopped, StoreError
-from lmc.experiments import Pair, Recipe, make_recipe
+from lmc.experiments import Landscape, Many, Pair, Recipe, Triple, Width, make_recipe
 from lmc.result import Result
 from lmc.store import Store
 
@@ -13,12 +13,16 @@ __version__ = "0.1.0"
 __all__ = [
     "EngineError",
     "InputError",
+    "Landscape",
+    "Many",
     "Pair",
     "Recipe",
     "Result",
     "Stopped",
     "Store",
     "StoreError",
+    "Triple",
+    "Width",
     "make_recipe",
     "run",
 ]

@@ -26,3 +26,13 @@ def baseline_values(lam: Sequence[float], values: Sequence[float], baseline: str
 def barrier(lam: Sequence[float], values: Sequence[float], baseline: str = "line") -> float:
     """max over λ of value − baseline, in the unit of `values`; with the line it is at least 0."""
     return float(np.max(np.asarray(values, float) - baseline_values(lam, values, baseline)))
+
+
+def simplex_excess(
+    weights: np.ndarray, values: Sequence[float] | np.ndarray, corners: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """value − Σ w_i L(θ_i) at every point: `weights` `[points, networks]`, `corners` the values at the networks."""
+    w, at_corners = np.asarray(weights, float), np.asarray(corners, float)
+    if w.shape != (len(values), len(at_corners)):
+        raise ValueError(f"{len(values)} values at {len(at_corners)} corners need as many weights, not {w.shape}")
+    return np.asarray(np.asarray(values, float) - w @ at_corners)

@@ -30,6 +30,9 @@ class Limits:
         networks: seeds, or loaded networks; six make 15 pairs and 20 triples.
         points: on a segment.
         restarts: of weight matching.
+        side: steps along a side of a triangle.
+        samples: random points inside a simplex.
+        levels: of detail of a landscape.
         images: that a network is measured on, a split.
         seconds: of computing; waiting does not count.
         runs_per_session: that wait or run at a time for one page.
@@ -40,6 +43,9 @@ class Limits:
     networks: int = 6
     points: int = 101
     restarts: int = 20
+    side: int = 24
+    samples: int = 200
+    levels: int = 3
     images: int = 10_000
     seconds: float = 180.0
     runs_per_session: int = 1
@@ -76,7 +82,8 @@ def check_limits(config: Experiment, limits: Limits | None) -> None:
         return
     if config.dataset not in (allowed := limits.allowed_datasets()):
         raise InputError("dataset", config.dataset, f"in this classroom choose one of: {', '.join(allowed)}")
-    _check_most("width", config.width, limits.width(config.arch), f" for {config.arch}")
+    for width in getattr(config, "widths", (config.width,)):
+        _check_most("width", width, limits.width(config.arch), f" for {config.arch}")
     if config.load:
         _check_count("load", config.load, limits.networks)
     else:
@@ -84,6 +91,8 @@ def check_limits(config: Experiment, limits: Limits | None) -> None:
         _check_most("epochs", config.recipe.epochs, limits.epochs)
     _check_most("points", config.points, limits.points)
     _check_most("restarts", config.restarts, limits.restarts)
+    for option in ("side", "samples", "levels"):  # of some experiments
+        _check_most(option, getattr(config, option, 0), getattr(limits, option))
     _check_most("eval_images", config.eval_images, limits.images)
     _check_most("reset_images", config.reset_images, limits.images)
 

@@ -18,7 +18,7 @@ from lmc.errors import EngineError, InputError, StoreError
 from lmc.experiments import EXPERIMENTS, Experiment, Network
 from lmc.experiments.importing import Gathered
 from lmc.limits import Limits, check_limits
-from lmc.result import Piece
+from lmc.result import Piece, Result
 from lmc.shelf import Kept
 from lmc.store import Store
 
@@ -88,9 +88,7 @@ class Coordinator:
     def partial(self, id: str) -> dict[str, Any]:
         """Learning curves and tables of the parts that are done."""
         run = self.runs.get(id)
-        pieces = run.ordered_pieces() if run else []
-        tables = run.config.tables(pieces) if run and run.config and pieces else {}
-        return {"curves": run.curves() if run else [], "tables": tables}
+        return {"curves": run.curves() if run else [], "tables": run.tables() if run else {}}
 
     def cancel(self, id: str, session: str = "") -> bool:
         """Stop the run, unless another session looked a moment ago: then only this one lets go of it (False)."""
@@ -99,7 +97,7 @@ class Coordinator:
             return True
         run.looks.pop(session, None)
         run.askers.discard(session)
-        if run.watchers(but=session):
+        if run.watchers(but=session) or run.parents:
             return False
         self._stop(run, "stopped")
         return True
@@ -117,6 +115,7 @@ class Coordinator:
                 "seconds": (run.ended or time.time()) - run.began if run.began else 0.0,
             }
             for run in sorted(self.runs.values(), key=lambda run: -run.number)
+            if not run.hidden
         ]
         return {"runs": rows, "trained": self.trainings.count, "workers": self.workers}
 
@@ -172,15 +171,50 @@ class Coordinator:
             if await asyncio.to_thread(self.store.load_result, run.id) is not None:
                 return
             await self.cluster.connect()
-            networks = await self._networks(run, config)
-            pieces = await self._parts(run, config, networks)
-            result = config.merged(pieces, time.perf_counter() - start)
+            if children := config.children():
+                results = await self._children(run, children)
+                result = config.joined(results, time.perf_counter() - start)
+            else:
+                networks = await self._networks(run, config)
+                pieces = await self._parts(run, config, networks)
+                result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
         active = [one.id for one in self.runs.values() if one.active]
         try:
             await asyncio.to_thread(self.store.evict, active)
         except (StoreError, OSError) as error:  # the result is kept all the same
             log.warning("no room was made: %s", error)
+
+    async def _children(self, run: Run, configs: list[Experiment]) -> list[Result]:
+        """The results of the experiments that the run is made of; each is a run that others may share."""
+        children = [self._child(run, config) for config in configs]
+        run.children = list(children)
+        try:
+            for ended in asyncio.as_completed([self._ended(child) for child in children]):
+                child = await ended
+                result = await asyncio.to_thread(self.store.load_result, child.id)
+                if child.state != "done" or result is None:
+                    raise child.failure or EngineError(f"{child.title} was stopped, which this run is made of")
+                run.results[child.id] = result
+            return run.ordered_results()
+        finally:
+            for child in children:
+                child.parents.discard(run.id)
+                if child.active and not (child.parents or child.askers or child.watchers()):
+                    self._stop(child, "stopped")
+
+    def _child(self, run: Run, config: Experiment) -> Run:
+        child = self.runs.get(config.id)
+        if child is None or not child.active:
+            child = Run(config.id, run.number, title(config), config, run.device, run.data_dir)
+            self._start(child, self._experiment(child, config))
+        child.parents.add(run.id)
+        return child
+
+    async def _ended(self, run: Run) -> Run:
+        if run.task:
+            await asyncio.wait([run.task])
+        return run
 
     async def _networks(self, run: Run, config: Experiment) -> dict[str, Kept]:
         """The networks that the parts read, by id; those that the store does not hold, or not whole, are trained."""
@@ -289,7 +323,8 @@ class Coordinator:
         """
         if run.state != "waiting":
             return 0
-        alike = [r for r in self.runs.values() if r.state == "waiting" and (r.began is None) == (run.began is None)]
+        waiting = [r for r in self.runs.values() if r.state == "waiting" and not r.hidden]
+        alike = [r for r in waiting if (r.began is None) == (run.began is None)]
         run.place = min(run.place, sum(other.number <= run.number for other in alike))
         return run.place
 

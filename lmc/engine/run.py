@@ -12,7 +12,7 @@ from typing import Any
 from lmc.engine.job import Job
 from lmc.engine.trainings import Training
 from lmc.experiments import Experiment
-from lmc.result import Piece
+from lmc.result import Piece, Result, Table
 
 BETWEEN = 2.0  # seconds without anything on a worker after which a run waits again
 LOOKED = 10.0  # seconds for which a page that looked at a run counts as watching it
@@ -24,7 +24,8 @@ class Run:
     """`state` is one of waiting, running, done, failed, stopped; times are in seconds since the epoch.
 
     `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
-    which something of it was on a worker, `place` is the last one that it had among those that wait.
+    which something of it was on a worker, `place` is the last one that it had among those that wait. A run may be made
+    of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of.
     """
 
     id: str
@@ -45,6 +46,9 @@ class Run:
     jobs: list[Job] = field(default_factory=list)
     pieces: dict[int, Piece] = field(default_factory=dict)
     content: dict[str, Any] | None = None
+    children: list[Run] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+    parents: set[str] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     busy: float = 0.0
     place: int = sys.maxsize
@@ -54,6 +58,11 @@ class Run:
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def hidden(self) -> bool:
+        """Whether nobody asked for it but the runs that it is part of."""
+        return bool(self.parents) and not self.askers
 
     def look(self, session: str) -> None:
         """Note that a page of this session shows the run."""
@@ -68,7 +77,8 @@ class Run:
     def working(self) -> bool:
         """Whether something of it is on a worker now."""
         training = any(t.began and t.task is not None and not t.task.done() for t in self.trainings)
-        return self.active and (training or any(job.began for job in self.jobs))
+        children = any(child.working for child in self.children)
+        return self.active and (training or children or any(job.began for job in self.jobs))
 
     def update(self) -> None:
         """A run is running while something of it is on a worker, and for the moments between two such things."""
@@ -86,6 +96,9 @@ class Run:
         """The share done: of the trainings that it waits for, then of its parts."""
         if not self.active:
             return float(self.state == "done")
+        if self.children:  # wide networks take longer
+            whole = sum(child.config.width for child in self.children if child.config)
+            return sum(child.share * child.config.width for child in self.children if child.config) / whole
         before = 0.0
         if self.config is not None and self.trainings:
             before = self.config.training_share
@@ -99,9 +112,12 @@ class Run:
         """What it is doing."""
         if self.state != "running":
             return self.state
+        for child in self.children:
+            if child.working and child.config:
+                return f"width {child.config.width}: {child.text}"
         busy = [job.text for job in self.jobs if job.began and job.text]
         busy += [t.text for t in self.trainings if t.began and t.task and not t.task.done()]
-        if busy or self.config is None:
+        if busy or self.config is None or self.children:
             return busy[0] if busy else "reading"
         return f"comparing, {len(self.pieces)} of {len(self.config.parts())} done"
 
@@ -132,6 +148,18 @@ class Run:
             for row in rows
         ]
 
+    def tables(self) -> dict[str, Table]:
+        """The tables of what is done so far."""
+        if self.config is None or not (self.pieces or self.results):
+            return {}
+        if self.results:
+            return self.config.gathered(self.ordered_results())
+        return self.config.tables(self.ordered_pieces())
+
+    def ordered_results(self) -> list[Result]:
+        """The results of those children that are done, in the order of the children."""
+        return [self.results[child.id] for child in self.children if child.id in self.results]
+
     def ordered_pieces(self) -> list[Piece]:
         """Those parts that are done, in the order of the parts."""
         return [self.pieces[place] for place in sorted(self.pieces)]
@@ -139,7 +167,7 @@ class Run:
     def end(self, state: str, error: str = "") -> None:
         """The last word; what only progress needs is let go of."""
         self.state, self.error, self.ended = state, error, time.time()
-        for part in (self.askers, self.trainings, self.jobs, self.pieces):
+        for part in (self.askers, self.trainings, self.jobs, self.pieces, self.children, self.results):
             part.clear()
 
 

@@ -10,9 +10,14 @@ from lmc.data import DatasetInfo, dataset_info, list_datasets
 from lmc.errors import InputError
 from lmc.experiments.base import CORRECTIONS, DTYPES, METHODS, Experiment
 from lmc.experiments.comparison import array_name
+from lmc.experiments.group import TOGETHER, Group
+from lmc.experiments.landscape import Landscape
+from lmc.experiments.many import Many
 from lmc.experiments.networks import OPTIONS, Loaded, Network
 from lmc.experiments.pair import Pair
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
+from lmc.experiments.triple import Triple
+from lmc.experiments.width import Width
 from lmc.experiments.work import Report, Work, check_device, check_size, part, quiet, resolve_device
 from lmc.memory import keep_freed_memory
 from lmc.result import Result, relabelled
@@ -26,14 +31,20 @@ __all__ = [
     "METHODS",
     "OPTIONS",
     "RECIPES",
+    "TOGETHER",
     "Architecture",
     "DatasetInfo",
     "Experiment",
+    "Group",
     "InputError",
+    "Landscape",
     "Loaded",
+    "Many",
     "Network",
     "Pair",
     "Recipe",
+    "Triple",
+    "Width",
     "array_name",
     "dataset_info",
     "found_or",
@@ -44,7 +55,7 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, type[Experiment]] = {"pair": Pair}
+EXPERIMENTS: dict[str, type[Experiment]] = {cls.name: cls for cls in (Pair, Triple, Many, Width, Landscape)}
 
 
 def run(
@@ -89,6 +100,22 @@ def found_or(
 def _fresh(config: Experiment, store: Store, work: Work) -> Result:
     start = time.perf_counter()
     keep_freed_memory()
+    children = config.children()
+    result = _joined(config, children, store, work, start) if children else _merged(config, work, start)
+    store.save_result(result)
+    store.evict(keep=(result.id,))
+    return result
+
+
+def _joined(config: Experiment, children: list[Experiment], store: Store, work: Work, start: float) -> Result:
+    results = []
+    for place, child in enumerate(children):
+        report = part(work.report, place / len(children), (place + 1) / len(children))
+        results.append(run(child, store=store, device=str(work.device), data_dir=work.data_dir, report=report))
+    return config.joined(results, time.perf_counter() - start)
+
+
+def _merged(config: Experiment, work: Work, start: float) -> Result:
     check_size(config.networks()[0])
     before = config.training_share
     work.train(config.wanted(), part(work.report, 0.0, before))
@@ -97,7 +124,4 @@ def _fresh(config: Experiment, store: Store, work: Work) -> Result:
     for place, members in enumerate(parts):
         ends = (before + (1 - before) * (place + k) / len(parts) for k in (0, 1))
         pieces.append(config.run_part(members, work.reporting(part(work.report, *ends))))
-    result = config.merged(pieces, time.perf_counter() - start)
-    store.save_result(result)
-    store.evict(keep=(result.id,))
-    return result
+    return config.merged(pieces, time.perf_counter() - start)

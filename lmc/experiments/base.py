@@ -241,6 +241,35 @@ class Experiment:
         chosen = random.Random(seed_for("groups", *names)).sample(range(len(every)), self.groups)
         return [every[i] for i in sorted(chosen)]
 
+    # Some experiments are made of others, each with a result of its own; they have nothing to run themselves.
+
+    def children(self) -> list[Experiment]:
+        """The experiments that this one is made of, in the order in which they are run; most have none."""
+        return []
+
+    def gathered(self, results: Sequence[Result]) -> dict[str, Table]:
+        """The tables, from the results of all children or of those that are done."""
+        raise NotImplementedError
+
+    def headlines(self, tables: dict[str, Table]) -> dict[str, float]:
+        """The headline numbers of the tables of all children."""
+        raise NotImplementedError
+
+    def joined(self, results: Sequence[Result], seconds: float) -> Result:
+        """The result, from those of all children in their order."""
+        tables = self.gathered(results)
+        check = "check.max_logit_difference"
+        return Result(
+            experiment=self.name,
+            id=self.id,
+            config=self.to_json(),
+            metrics={**self.headlines(tables), check: max(result.metrics[check] for result in results)},
+            tables=tables,
+            networks=list(dict.fromkeys(id for result in results for id in result.networks)),
+            seconds=round(seconds, 3),
+            made_with=results[0].made_with,
+        )
+
     # Running: networks are trained first, then the parts can be computed in any order and anywhere.
 
     def used(self) -> list[Network | Loaded]:

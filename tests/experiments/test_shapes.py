@@ -9,7 +9,7 @@ import torch
 import lmc
 from lmc import InputError, Pair, Store, make_recipe
 from lmc.experiments import array_name
-from lmc.experiments.comparison import Comparison
+from lmc.experiments.bench import Bench
 from lmc.experiments.files import import_file, stored, with_files
 from lmc.experiments.spelling import parse
 from lmc.experiments.work import Work
@@ -134,8 +134,8 @@ def test_images_that_lie_class_by_class_are_reset_in_mixed_batches(digits, tmp_p
         monkeypatch.setattr("lmc.experiments.work._dataset", lambda *_, data=data: data)
         work = Work(Store(tmp_path), torch.device("cpu"))
         state = work.final_states([network])[network.id]
-        bench = Comparison(batch_norm(reset_images=1437), work)
-        states = bench._path(state, state)([0.0])
+        bench = Bench(batch_norm(reset_images=1437), work)
+        states = bench.along(state, state)([0.0])
         losses.append(float(evaluate(bench.model, states, digits.test_x, digits.test_y)[0]))
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
