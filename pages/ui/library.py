@@ -20,12 +20,12 @@ from lmc.limits import limits
 from pages.ui.address import link
 from pages.ui.classroom import NO_DELETION
 from pages.ui.figures import show
+from pages.ui.rows import choose_rows
 from pages.ui.runs import engine
 from pages.ui.upload import CHOSEN, NO_DATA_SET, TURN, plain
 
 MOST_CURVES = 6
 MOST_USES = 12
-ROW = 37  # pixels
 
 
 @st.cache_resource(show_spinner=False)
@@ -35,30 +35,11 @@ def library() -> Library:
 
 
 def choose_networks(entries: Sequence[Entry], uses: dict[str, list[Use]]) -> list[Entry]:
-    """Draw the table; the networks whose rows are chosen.
-
-    Rows are numbers, and networks come and go, so the choice is kept as ids: the table of other networks is another
-    widget, which starts with the rows where the chosen ones now stand.
-    """
+    """Draw the table; the networks whose rows are chosen."""
     if note := st.session_state.pop("_library_note", None):
         st.error(note, icon=":material/error:")
-    ids = [entry.id for entry in entries]
-    kept = [ids.index(id) for id in st.session_state.get(CHOSEN, []) if id in ids]
-    event = st.dataframe(
-        _table(entries, uses),
-        hide_index=True,
-        width="stretch",
-        height=ROW * (min(len(entries), 10) + 1) + 3,
-        key=f"library_{hash(tuple(ids))}_{st.session_state.get(TURN, 0)}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        selection_default={"selection": {"rows": kept}},
-        column_config=_COLUMNS,
-        placeholder="",
-    )
-    chosen = [entries[row] for row in event["selection"]["rows"] if row < len(entries)]
-    st.session_state[CHOSEN] = [entry.id for entry in chosen]
-    return chosen
+    key = f"library_{hash(tuple(entry.id for entry in entries))}_{st.session_state.get(TURN, 0)}"
+    return choose_rows(entries, _table(entries, uses), _COLUMNS, key=key, chosen=CHOSEN)
 
 
 def show_one(entry: Entry, uses: Sequence[Use]) -> None:

@@ -18,9 +18,10 @@ from lmc.experiments.spelling import command
 from lmc.limits import limits
 from lmc.listing import size
 from lmc.store import SHIPPED, Kept, Store
-from pages.ui.library import ROW, address_of
+from pages.ui.library import address_of
 from pages.ui.live import overview
 from pages.ui.progress import LET_GO, doing, in_words, turn, watching
+from pages.ui.rows import choose_rows
 from pages.ui.runs import OWN, cancel, engine, forget_result
 from pages.ui.upload import plain
 
@@ -178,7 +179,8 @@ def show_results(store: Store) -> None:
     known().read(results, READING)
     if note := st.session_state.pop(f"{NOTE}_store", None):
         st.error(note, icon=":material/error:")
-    chosen = _choose(results)
+    key = f"results_{hash(tuple(one.id for one in results))}"
+    chosen = choose_rows(results, table(results, known()), _COLUMNS, key=key, chosen=CHOSEN)
     if not chosen:
         st.caption("Choose a result by the box before it to open, pin or delete it.")
     elif len(chosen) == 1:
@@ -194,27 +196,6 @@ def shipped(but: set[str]) -> list[Kept]:
     """The results that came with the program, with no times."""
     names = sorted(folder.name for folder in (SHIPPED / "results").iterdir())
     return [Kept("results", name, 0, 0.0, 0.0, False) for name in names if name not in but]
-
-
-def _choose(results: Sequence[Kept]) -> list[Kept]:
-    """The rows that are ticked; they are kept as ids, since results come and go."""
-    ids = [one.id for one in results]
-    rows = [ids.index(id) for id in st.session_state.get(CHOSEN, []) if id in ids]
-    event = st.dataframe(
-        table(results, known()),
-        hide_index=True,
-        width="stretch",
-        height=ROW * (min(len(ids), 10) + 1) + 3,
-        key=f"results_{hash(tuple(ids))}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        selection_default={"selection": {"rows": rows}},
-        column_config=_COLUMNS,
-        placeholder="",
-    )
-    chosen = [results[row] for row in event["selection"]["rows"] if row < len(results)]
-    st.session_state[CHOSEN] = [one.id for one in chosen]
-    return chosen
 
 
 def table(results: Sequence[Kept], of: Known) -> pd.DataFrame:
