@@ -86,19 +86,24 @@ def relabelled(result: Result, labels: Sequence[str]) -> Result:
     old = result.config.get("labels", [])
     if list(labels) == old:
         return result
-    places = list(itertools.combinations(range(len(old)), 2))  # labels are such that these names differ
-    new_pair = {f"{old[i]}-{old[j]}": f"{labels[i]}-{labels[j]}" for i, j in places}
+    sizes = {2, 3, len(old)}  # of pairs, triples and the whole group; labels are such that their names differ
+    groups = [group for size in sizes for group in itertools.combinations(range(len(old)), size)]
+    new = {"-".join(old[i] for i in group): "-".join(labels[i] for i in group) for group in groups}
+    new |= dict(zip(old, labels, strict=True))
+    new |= {f"π({was})": f"π({now})" for was, now in zip(old, labels, strict=True)}
 
     def renamed(name: str) -> str:
-        pair, *rest = name.split("|")
-        return "|".join((new_pair.get(pair, pair), *rest))
+        first, *rest = name.split("|")
+        return "|".join((new.get(first, first), *rest))
 
-    tables = {
-        name: {**table, "pair": [new_pair[pair] for pair in table["pair"]]} if "pair" in table else table
-        for name, table in result.tables.items()
-    }
+    tables = {name: {key: _renamed(key, values, new) for key, values in t.items()} for name, t in result.tables.items()}
     arrays = {renamed(name): array for name, array in result.arrays.items()}
     return replace(result, config={**result.config, "labels": list(labels)}, tables=tables, arrays=arrays)
+
+
+def _renamed(column: str, values: list[Any], new: dict[str, str]) -> list[Any]:
+    """The column with other labels in it, if it holds any."""
+    return [new[value] for value in values] if column in ("pair", "triple", "group", "label") else values
 
 
 def rows(table: Table) -> list[dict[str, Any]]:

@@ -111,7 +111,8 @@ def test_three_copies_under_planted_permutations_are_one_network_everywhere(stor
     from lmc.permutation import apply_permutation, random_permutation
     from lmc.seeds import generator
 
-    network = config().networks()[0]
+    learned = {"width": 16, "recipe": make_recipe(epochs=30)}
+    network = config(**learned).networks()[0]
     work = Work(store, torch.device("cpu"))
     state, spec = work.final_states([network])[network.id], work.traced(network).spec
     ids = []
@@ -119,7 +120,7 @@ def test_three_copies_under_planted_permutations_are_one_network_everywhere(stor
         moved = apply_permutation(spec, random_permutation(spec, generator("planted", place)), state)
         ids.append(import_file(to_safetensors(moved, {}), f"copy {place}", store, "digits").id)
     methods = ("none", "weight", "merge_many", "cycle_consistent")
-    asked = config(load=tuple(ids), labels=("a", "b", "c"), recipe="default", method=methods)
+    asked = config(width=16, load=tuple(ids), labels=("a", "b", "c"), method=methods)
     found = lmc.run(asked, store=store, device="cpu")
     barriers = found.frame("barriers")
     matched = barriers[barriers["method"] != "none"]
