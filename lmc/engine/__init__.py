@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from lmc import experiments
@@ -45,8 +46,9 @@ def run(
     folder = None if data_dir is None else Path(data_dir)
 
     def compute(store: Store) -> Result:
-        return run_on_cluster(
+        work = run_on_cluster(
             config, store, scheduler=scheduler, workers=workers, device=device, data_dir=folder, report=report
         )
+        return asyncio.run(work)
 
     return experiments.found_or(config, store, device, compute)

@@ -14,7 +14,7 @@ from lmc.store import Store
 LOOKING = 0.2  # seconds between two reports
 
 
-def run_on_cluster(
+async def run_on_cluster(
     config: Experiment,
     store: Store,
     *,
@@ -28,25 +28,7 @@ def run_on_cluster(
 
     Raises EngineError if it cannot be run there, besides what a run in this process raises.
     """
-    try:
-        import distributed  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise EngineError(
-            "running on several processes or a cluster needs the package distributed; install it, or leave out "
-            "--workers and --scheduler"
-        ) from None
-    return asyncio.run(_run(config, store, scheduler, workers, device, data_dir, report))
-
-
-async def _run(
-    config: Experiment,
-    store: Store,
-    scheduler: str | None,
-    workers: int | None,
-    device: str,
-    data_dir: Path | None,
-    report: Report,
-) -> Result:
+    _require_dask()
     from lmc.engine.cluster import open_cluster
     from lmc.engine.coordinator import Coordinator
 
@@ -70,3 +52,13 @@ async def _run(
     if result is None:
         raise EngineError(run.error or "the run ended without a result")
     return result
+
+
+def _require_dask() -> None:
+    try:
+        import distributed  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise EngineError(
+            "running on several processes or a cluster needs the package distributed; install it, or leave out "
+            "--workers and --scheduler"
+        ) from None
