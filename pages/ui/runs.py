@@ -36,6 +36,15 @@ def engine() -> Engine:
     return found
 
 
+def engine_or_stop() -> Engine:
+    """The engine; where there can be no store the page says so and ends here."""
+    try:
+        return engine()
+    except StoreError as error:
+        st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
+        st.stop()
+
+
 def session() -> str:
     """What the engine knows this browser tab by."""
     if "_session" not in st.session_state:
@@ -78,11 +87,7 @@ def result_of(config: Pair) -> Result | None:
     It holds all methods; `visible` gives the rows of the chosen ones.
     """
     methods, config = config.method, computed(config)
-    try:
-        runs = engine()
-    except StoreError as error:
-        st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
-        return None
+    runs = engine_or_stop()
     try:
         return relabelled(_finished(config.id, runs)[0], config.labels)
     except LookupError:

@@ -2,17 +2,14 @@
 
 import streamlit as st
 
-from lmc.errors import StoreError
 from pages.ui.library import choose_networks, library, show_many, show_one
+from pages.ui.runs import engine_or_stop
 from pages.ui.upload import upload_networks
 
 st.title("Networks", anchor=False)
 st.markdown("Which networks are there, how good are they, and which of them can be compared?")
-try:
-    networks = library()
-except StoreError as error:
-    st.error(f"Nothing can be kept: {error}.", icon=":material/error:")
-    st.stop()
+engine_or_stop()
+networks = library()
 
 upload_networks()
 entries, uses = networks.networks(), networks.uses()
