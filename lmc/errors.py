@@ -33,6 +33,11 @@ class Stopped(Exception):
     """Raise it from a progress callback to stop a run; what was finished is kept."""
 
 
+def as_sentence(text: str) -> str:
+    """The text with a capital and one full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
 def _quoted(value: object) -> str:
     if isinstance(value, list | tuple):
         return _short(" ".join(map(_quoted, value))) or "an empty list"

@@ -16,7 +16,7 @@ from typing import Any
 from lmc.engine.connection import Connection, Unreachable
 from lmc.engine.files import keep_files
 from lmc.engine.process import STARTING, EngineProcess
-from lmc.errors import EngineError, InputError
+from lmc.errors import EngineError, InputError, as_sentence
 from lmc.experiments import Experiment
 from lmc.experiments.files import clean_label
 from lmc.result import Result
@@ -246,4 +246,4 @@ class Engine:
             trouble = self._trouble
             if not self._wanted:
                 self._trouble = ""
-        return Status("failed", error=f"{trouble[:1].upper()}{trouble[1:]}.")
+        return Status("failed", error=as_sentence(trouble))

@@ -17,7 +17,7 @@ from distributed.scheduler import KilledWorker
 from lmc.engine.cluster import LOST, Cluster
 from lmc.engine.remote import packed
 from lmc.engine.tasks import Call
-from lmc.errors import CheckFailed, EngineError, InputError, StoreError
+from lmc.errors import CheckFailed, EngineError, InputError, StoreError, as_sentence
 
 PATIENCE = 3.0  # seconds that a task may take to notice that it should stop, before its worker is ended
 _ATTEMPTS = itertools.count(1)
@@ -139,9 +139,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, CheckFailed | EngineError | StoreError):
-        return _as_sentence(str(error))
+        return as_sentence(str(error))
     if isinstance(error, ClosedClientError | CommClosedError):
-        return _as_sentence(LOST)
+        return as_sentence(LOST)
     if isinstance(error, KilledWorker):
         return (
             "The processes that ran it ended again and again, as when memory runs out; a smaller width or fewer "
@@ -153,7 +153,3 @@ def sentence(error: BaseException) -> str:
         return f"A worker has no {error.name}; install the same program there."
     first = (str(error).splitlines() or [""])[0]
     return f"The run failed where it ran, which is a fault of this program: {type(error).__name__}: {first}"
-
-
-def _as_sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from lmc.engine import Engine, Status
-from lmc.errors import InputError, StoreError
+from lmc.errors import InputError, StoreError, as_sentence
 from lmc.experiments import EXPERIMENTS, Experiment
 from lmc.experiments.spelling import command
 from lmc.limits import limits
@@ -287,7 +287,7 @@ def _each(action: str, ids: Sequence[str]) -> None:
             troubles.append(str(error))
     if troubles:
         more = f" So with {len(troubles) - 1} more." if len(troubles) > 1 else ""
-        st.session_state[f"{NOTE}_store"] = f"{troubles[0][:1].upper()}{troubles[0][1:]}.{more}"
+        st.session_state[f"{NOTE}_store"] = as_sentence(troubles[0]) + more
 
 
 # Both
