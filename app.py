@@ -12,6 +12,9 @@ if __name__ == "__main__":  # a visit
         [
             st.Page("pages/views/home.py", title="Home", icon=":material/home:", default=True),
             st.Page("pages/views/pair.py", title="Pair", icon=":material/compare_arrows:", url_path="pair"),
+            st.Page("pages/views/triple.py", title="Triangle", icon=":material/change_history:", url_path="triple"),
+            st.Page("pages/views/many.py", title="Many", icon=":material/workspaces:", url_path="many"),
+            st.Page("pages/views/width.py", title="Width", icon=":material/width:", url_path="width"),
             st.Page("pages/views/networks.py", title="Networks", icon=":material/hub:", url_path="networks"),
             st.Page("pages/views/runs.py", title="Runs", icon=":material/list:", url_path="runs"),
         ]

@@ -9,12 +9,18 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from lmc.errors import InputError
-from lmc.experiments import Pair
+from lmc.experiments import TOGETHER, Experiment, Pair
 from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.experiments.spelling import option_fields, parse, takes_many
 
 VERSION = "1"
-VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair")
+VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", "together", "widths", "side", "comparison", "spot")
+
+
+PAGES = {"pair": "pair", "triple": "triple", "many": "many", "width": "width", "landscape": "triple"}
+"""Experiment → the page that shows it."""
+_UNSPELLED = {"width": ("labels", "width"), "landscape": ("labels", "levels")}
+"""Experiment → options that its page does not read; the names of loaded networks are those of the store."""
 
 
 def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
@@ -52,18 +58,22 @@ def asked() -> tuple[dict[str, list[str]], list[str]]:
     return words, notes
 
 
-def link(config: Pair, view: Mapping[str, object]) -> str:
-    """The address of this page with every setting spelled out, so that later defaults do not change it."""
+def link(config: Experiment, view: Mapping[str, object]) -> str:
+    """The address of the experiment's page with every setting spelled out, so that later defaults do not change it."""
     words: dict[str, list[str]] = {"v": [VERSION]}
     for spec in fields(config):
         value = getattr(config, spec.name)
         if spec.name == "recipe":
             words.update({n: _spelled(getattr(value, n)) for n in RECIPE_FIELDS if getattr(value, n) != ()})
-        elif value != () and spec.name != "labels":  # the names of loaded networks are those of the store
+        elif spec.name == "method":  # those that match all at once are chosen on the page
+            words["method"] = [method for method in value if method not in TOGETHER]
+            words["together"] = [method for method in value if method in TOGETHER]
+        elif value != () and spec.name not in _UNSPELLED.get(config.name, ("labels",)):
             words[spec.name] = _spelled(value)
     words.update({name: [str(value)] for name, value in view.items()})
     parts = urlsplit(str(st.context.url or "http://localhost:8501/"))
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(words, doseq=True), ""))
+    path = f"{parts.path.rpartition('/')[0]}/{PAGES[config.name]}"
+    return urlunsplit((parts.scheme, parts.netloc, path, urlencode(words, doseq=True), ""))
 
 
 def _split(given: list[str]) -> list[str]:

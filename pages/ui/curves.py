@@ -6,14 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from lmc.charts.curves import curves_chart
-from lmc.experiments import Pair
+from lmc.experiments import Experiment
 from pages.ui.figures import show
 from pages.ui.runs import engine
 
 MOST = 6
 
 
-def learning_curves(config: Pair) -> None:
+def learning_curves(config: Experiment) -> None:
     """Loss of the first networks over their epochs, closed until asked for; nothing for networks from files."""
     if config.load:
         return

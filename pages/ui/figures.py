@@ -30,6 +30,17 @@ def show(name: str, make: Callable[[], Any], *shows: Hashable) -> None:
     TURNS.after_you()
 
 
+def choose(name: str, make: Callable[[], Any], *shows: Hashable) -> dict[str, Any]:
+    """As `show`, for a chart with a point selection `spot`; the fields of the mark that was clicked, if one was."""
+    spec, text = _built(name, shows, make)
+    event: Any = st.vega_lite_chart(
+        spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=name, alt=text, on_select="rerun"
+    )
+    TURNS.after_you()
+    chosen: list[dict[str, Any]] = event["selection"].get("spot", []) if event else []
+    return dict(chosen[0]) if chosen else {}
+
+
 @st.cache_resource(show_spinner=False, max_entries=512)
 def _built(name: str, shows: tuple[Hashable, ...], _make: Callable[[], Any]) -> tuple[dict[str, Any], str]:  # noqa: ARG001
     """What Vega-Lite and a screen reader get; `name` and `shows` are the key under which it is kept."""

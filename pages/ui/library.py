@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +12,7 @@ import streamlit as st
 from lmc.charts.network_curves import network_curves
 from lmc.charts.style import percent
 from lmc.errors import InputError, StoreError
-from lmc.experiments import Experiment, Pair, dataset_info, get_architecture
+from lmc.experiments import Experiment, dataset_info, get_architecture
 from lmc.experiments.spelling import command
 from lmc.library import Entry, Library, Use, comparison, fitting, training
 from lmc.limits import limits
@@ -103,8 +102,7 @@ _RECIPE_WORDS = {"momentum": "momentum", "weight_decay": "weight decay", "warmup
 
 def address_of(config: Experiment) -> str:
     """The link to the page that shows this experiment."""
-    parts = urlsplit(link(config, {}))  # type: ignore[arg-type]
-    return urlunsplit((*parts[:2], f"{parts.path.rpartition('/')[0]}/{config.name}", *parts[3:]))
+    return link(config, {})
 
 
 def _table(entries: Sequence[Entry], uses: dict[str, list[Use]]) -> pd.DataFrame:
@@ -194,7 +192,7 @@ def _used_in(uses: Sequence[Use]) -> None:
     for use in uses[:MOST_USES]:
         config = use.value()
         text = plain(_use_in_words(use))
-        lines.append(f"- [{text}]({address_of(config)})" if isinstance(config, Pair) else f"- {text}")
+        lines.append(f"- [{text}]({address_of(config)})" if config else f"- {text}")
     st.markdown("\n".join(lines))
     if len(uses) > MOST_USES:
         st.caption(f"The newest {MOST_USES} of {len(uses)}.")

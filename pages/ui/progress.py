@@ -23,11 +23,15 @@ EVERY = 0.7  # seconds between two looks; thirty pages may look at once
 LET_GO = "_let_go"  # ids of runs that go on for others, but not for this page
 
 
+Partly = Callable[[dict[str, pd.DataFrame]], None]
+"""Draws the tables that a run has so far, if there is something to draw."""
+
+
 @st.fragment(run_every=EVERY)
 def show_progress(
-    config: Pair, methods: tuple[str, ...], runs: Engine, session: str, cancel: Callable[[str], None]
+    config: Experiment, partly: Partly, runs: Engine, session: str, cancel: Callable[[str], None]
 ) -> None:
-    """Draw the run with what it has for `methods`, again and again until it has ended; then run the page again."""
+    """Draw the run with what it has, again and again until it has ended; then run the page again."""
     if config.id in st.session_state.get(LET_GO, ()):  # before asking, which would count as watching
         st.rerun()
     status = runs.status(config.id, session)
@@ -38,7 +42,8 @@ def show_progress(
         names = _names(config)
         found = so_far(runs, config, names)
         _curves(config, found, names)
-        _pairs(config, found, methods)
+        if found.tables:
+            partly(found.tables)
     else:
         forget(config)
 
@@ -66,11 +71,13 @@ def _card(config: Experiment, status: Status, cancel: Callable[[str], None]) -> 
 
 def in_words(config: Experiment) -> str:
     """`Multi-layer perceptron of width 32 on Digits, seeds 0 and 1`."""
-    labels = [network.label for network in config.networks()]
+    labels = list(dict.fromkeys(network.label for network in config.networks()))
     names = f"{', '.join(labels[:-1])} and {labels[-1]}"
     kind = "networks" if config.load else "seeds"
     title = dataset_info(config.dataset).title.split(" (")[0]
-    return f"{get_architecture(config.arch).title} of width {config.width} on {title}, {kind} {names}"
+    widths = getattr(config, "widths", (config.width,))
+    width = f"width {widths[0]}" if len(widths) == 1 else f"widths {widths[0]} to {widths[-1]}"
+    return f"{get_architecture(config.arch).title} of {width} on {title}, {kind} {names}"
 
 
 def doing(status: Status) -> str:
@@ -133,15 +140,17 @@ def _names(config: Experiment) -> dict[str, str]:
     return {network.id: network_label("ABC"[i], network.label) for i, network in enumerate(networks)}
 
 
-def _pairs(config: Pair, found: SoFar, methods: tuple[str, ...]) -> None:
-    """The path of the pairs that are done, as their mean."""
-    if "path" not in found.tables:
-        return
-    path, barriers = (_visible(found.tables[name], methods) for name in ("path", "barriers"))
-    done = path["pair"].nunique()
-    st.markdown(f"**{done} of {len(config.parts())} pairs** are compared. So far, {_means(barriers)}.")
-    chart = partial(path_chart, path, resolution=1 / measured(config, "test"))
-    show("path_so_far", chart, config.id, done, methods)
+def pairs_so_far(config: Pair, methods: tuple[str, ...]) -> Partly:
+    """What draws the path of the pairs that are done, as their mean."""
+
+    def draw(tables: dict[str, pd.DataFrame]) -> None:
+        path, barriers = (_visible(tables[name], methods) for name in ("path", "barriers"))
+        done = path["pair"].nunique()
+        st.markdown(f"**{done} of {len(config.parts())} pairs** are compared. So far, {_means(barriers)}.")
+        chart = partial(path_chart, path, resolution=1 / measured(config, "test"))
+        show("path_so_far", chart, config.id, done, methods)
+
+    return draw
 
 
 def _visible(table: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame:

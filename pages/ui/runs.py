@@ -18,7 +18,7 @@ from pages.ui.choices import BUILT_IN
 from pages.ui.classroom import refusal
 from pages.ui.live import forget
 from pages.ui.loaded import About, networks
-from pages.ui.progress import LET_GO, show_progress
+from pages.ui.progress import LET_GO, Partly, pairs_so_far, show_progress
 
 OWN = "_own_runs"  # ids of the runs that this page asked for
 _CANCELLED = "_cancelled"  # ids of runs that this page stopped, perhaps before the engine heard of them
@@ -75,18 +75,22 @@ def computed(config: Pair) -> Pair:
     return replace(config, method=METHODS) if quick else config
 
 
-def visible(result: Result, config: Pair, table: str) -> pd.DataFrame:
+def visible(result: Result, config: Experiment, table: str) -> pd.DataFrame:
     """The rows of a table that belong to the chosen methods."""
     frame = result.frame(table)
     return frame[frame["method"].isin(config.method)]
 
 
-def result_of(config: Pair) -> Result | None:
+def pair_result(config: Pair) -> Result | None:
+    """The result of the pairs, see `result_of`. It holds all methods; `visible` gives the rows of the chosen ones."""
+    return result_of(computed(config), pairs_so_far(config, config.method))
+
+
+def result_of(config: Experiment, partly: Partly) -> Result | None:
     """The result, or None while it is computed; then progress with a cancel button stands in its place.
 
-    It holds all methods; `visible` gives the rows of the chosen ones.
+    Tables that are there meanwhile are drawn by `partly`.
     """
-    methods, config = config.method, computed(config)
     runs = engine_or_stop()
     try:
         return relabelled(_finished(config.id, runs)[0], config.labels)
@@ -106,7 +110,7 @@ def result_of(config: Pair) -> Result | None:
     elif status.state in ("failed", "stopped"):
         _ended(config, status)
     else:
-        show_progress(config, methods, runs, session(), cancel)
+        show_progress(config, partly, runs, session(), cancel)
     return None
 
 

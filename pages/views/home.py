@@ -13,7 +13,7 @@ from pages.ui.controls import pair_labels
 from pages.ui.figures import show
 from pages.ui.hand import permute_by_hand
 from pages.ui.picker import current, show_notes
-from pages.ui.runs import result_of
+from pages.ui.runs import pair_result
 
 SHRINKS = 0.5  # a hill of less than this share of the old one has shrunk
 
@@ -24,7 +24,7 @@ st.markdown(
     "Perhaps they are the same network, with its hidden units in another order."
 )
 show_notes()
-result = result_of(config)
+result = pair_result(config)
 if result is None:
     st.stop()
 

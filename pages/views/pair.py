@@ -17,7 +17,7 @@ from pages.ui.match import show_match
 from pages.ui.picker import current, show_notes
 from pages.ui.player import lambda_player
 from pages.ui.player_data import player_data
-from pages.ui.runs import result_of, visible
+from pages.ui.runs import pair_result, visible
 
 config = current()
 st.title("Two networks, one line", anchor=False)
@@ -25,7 +25,7 @@ st.markdown(
     "Is there a hill on the straight line between two trained networks, and does reordering hidden units remove it?"
 )
 show_notes()
-result = result_of(config)
+result = pair_result(config)
 if result is None:
     st.stop()
 
