@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 
 REACH = 8.0  # times the largest width: no line is drawn out further
 FITTED = 8.0  # the line is fitted to widths of at least the largest divided by this: it is straight only locally
+PLATEAU = 0.8  # of the largest mean: barriers fall from the last width on that has so much, narrower ones saturate
 LEAST_WIDTHS = 3
 DRAWS = 1000
 
@@ -67,7 +68,7 @@ def connecting_width(
     if means.known and np.all(means.log <= 0):
         return Crossing("already", means.smallest)
     if len(means.log) < LEAST_WIDTHS:
-        return _unsaid(f"it takes barriers at {LEAST_WIDTHS} widths at least, and there are {len(means.log)}")
+        return _unsaid(f"it takes {LEAST_WIDTHS} widths at least, and barriers are known at {len(means.log)}")
     noise = means.noise(np.random.default_rng(seed_for("connecting width", seed)), draws)
     if means.log[-1] > 0:
         return _beyond(means, noise)
@@ -76,12 +77,16 @@ def connecting_width(
 
 def _beyond(means: _Means, noise: Array | None) -> Crossing:
     """The crossing beyond the largest width, if a line through the last ones says where."""
+    if len(means.falling) < 2:
+        return _unsaid("the barrier does not fall with the width")
     if len(means.fitted) < LEAST_WIDTHS:
         return _unsaid("the barrier falls over too few widths to say how fast")
     slope = _line(means, means.log[None])[0][0]
     slopes = [slope] if noise is None else _line(means, means.log + noise)[0]
+    if slope >= 0:
+        return _unsaid("the barrier does not fall with the width")
     if np.quantile(slopes, 0.975) >= 0:
-        return _unsaid("the barrier does not clearly fall with the width")
+        return _unsaid("how fast the barrier falls is too uncertain")
     width = _width(_crossings(means, means.log[None])[0])
     if width > REACH * means.largest:
         return _unsaid(f"at this pace it would take more than {REACH:g} times the largest width")
@@ -116,7 +121,8 @@ class _Means:
         self.x = np.log(widths)
         self.means = np.maximum(_mean(values), min(resolution or threshold / 10, threshold / 2))
         self.log = np.log(self.means / threshold)
-        self.falling = np.arange(int(np.argmax(self.log)), len(widths)) if self.known else np.arange(0)
+        top = np.flatnonzero(self.means >= PLATEAU * self.means.max(initial=0.0))
+        self.falling = np.arange(top[-1], len(widths)) if self.known else np.arange(0)
         self.fitted = self.falling[widths[self.falling] >= self.largest / FITTED * (1 - 1e-9)]
 
     def noise(self, rng: np.random.Generator, draws: int) -> Array | None:
@@ -199,7 +205,8 @@ def _interval(means: _Means, noise: Array | None) -> tuple[float | None, float |
 
 
 def _width(log: float) -> float:
-    return float(np.round(np.exp(log), 9))
+    with np.errstate(over="ignore"):  # a line that hardly falls crosses at infinity
+        return float(np.round(np.exp(log), 9))
 
 
 def _mean(values: Array) -> Array:

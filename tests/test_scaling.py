@@ -62,19 +62,24 @@ def test_a_dip_is_not_yet_connected() -> None:
 def test_the_line_is_fitted_where_barriers_fall_and_to_the_last_widths() -> None:
     saturated = connecting_width([1, 2, 4, 8, 16, 32, 64], [0.5, 0.7, 0.8, 0.64, 0.32, 0.16, 0.08])
     assert saturated.width == pytest.approx(256.0) and saturated.kind == "beyond"
+    plateau = connecting_width([8, 16, 32, 64], [0.5, 0.45, 0.225, 0.1125])
+    assert plateau.width == pytest.approx(64 * 0.1125 / 0.02)
 
 
 @pytest.mark.parametrize(
     ("widths", "barriers", "reason"),
     [
-        ([8, 16, 32, 64], [0.3, 0.3, 0.3, 0.3], "does not clearly fall"),
-        ([8, 16, 32, 64], [0.1, 0.2, 0.3, 0.4], "too few widths"),
-        ([8, 16, 32, 64] * 3, [0.3, 0.2, 0.32, 0.1] + [0.1, 0.3, 0.1, 0.3] * 2, "does not clearly fall"),
-        ([8, 16, 32, 64], [0.40, 0.36, 0.324, 0.2916], "more than 8 times the largest width"),
-        ([8, 16], [0.3, 0.1], "3 widths at least, and there are 2"),
-        ([8, 16], [0.3, 0.0], "3 widths at least, and there are 2"),
-        ([], [], "there are 0"),
-        ([8, 16, 32], [0.3, float("nan"), 0.0], "there are 2"),
+        ([8, 16, 32, 64], [0.3, 0.3, 0.3, 0.3], "does not fall"),
+        ([8, 16, 32, 64], [0.1, 0.2, 0.3, 0.4], "does not fall"),
+        ([8, 16, 32, 64, 128], [0.6, 0.1, 0.2, 0.3, 0.4], "does not fall"),
+        ([8, 16, 32, 64], [0.2, 0.3, 0.3, 0.1], "too few widths"),
+        ([8, 16, 32, 64], [0.6, 0.2, 0.1, 0.3], "too uncertain"),
+        ([8, 16, 32] * 3, [0.8, 0.2, 0.1] + [0.1, 0.1, 0.3] * 2, "too uncertain"),
+        ([8, 16, 32, 64, 128], [0.50, 0.39, 0.351, 0.3159, 0.28431], "more than 8 times the largest width"),
+        ([8, 16], [0.3, 0.1], "3 widths at least, and barriers are known at 2"),
+        ([8, 16], [0.3, 0.0], "3 widths at least, and barriers are known at 2"),
+        ([], [], "known at 0"),
+        ([8, 16, 32], [0.3, float("nan"), 0.0], "known at 2"),
     ],
 )
 def test_not_within_reach(widths: list[int], barriers: list[float], reason: str) -> None:

@@ -23,8 +23,9 @@ COMPARISON_LABELS = {
 PAIRS = ("0-1", "0-2", "1-2 direct")
 """The comparisons of two networks matched to each other; `direct` is their mean in each triple."""
 
-_GAP, _DODGE = 0.7, 0.12  # doublings of the width: between two panels, between the methods at one width
-_THRESHOLD = "2 points or less: connected"
+_GAP = 0.13  # between two panels, in widths of a panel
+_DODGE = 0.12  # between the methods at one width, in doublings of the width
+_THRESHOLD = "width < 560 ? '≤ 2: connected' : '2 points or less: connected'"
 _ERROR_TICKS = [0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1]
 _COLUMNS = ("width", "triple", "method", "comparison", "split")
 
@@ -71,11 +72,11 @@ def triple_barriers(widths: Table, comparisons: Sequence[str], *, split: str, me
     data = choose_rows(frame(widths, (*_COLUMNS, column)), "split", split)
     data = data.rename(columns={column: "value"}).dropna(subset="value")
     keys = ["width", "triple", "method", "comparison"]
-    parts = []
+    parts: list[pd.DataFrame] = []
     for comparison in comparisons:
         if comparison == "direct":
             pairs = data[data["comparison"].isin(PAIRS)].assign(comparison="direct")
-            parts.append(pairs.groupby(keys, sort=False, as_index=False)["value"].mean())
+            parts.append(pairs.groupby(keys, sort=False)["value"].mean().reset_index())
         else:
             parts.append(choose_rows(data, "comparison", comparison)[[*keys, "value"]])
     return pd.concat(parts, ignore_index=True)
@@ -106,7 +107,7 @@ class _Panels:
         self.ticks = [[self.left(i) + self.margin + float(d) for d in doublings] for i in range(len(comparisons))]
 
     def left(self, panel: int) -> float:
-        return panel * (self.span + _GAP)
+        return panel * self.span * (1 + _GAP)
 
     def placed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with a column `x`, and names for method and comparison."""
@@ -147,12 +148,13 @@ def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str) -> 
     title = f"{split.capitalize()} {measure} barrier" + (" (nats)" if measure == "loss" else "")
     low = min(0.0, float(means["low"].min()), float(singles["value"].min()))
     high = max(float(means["high"].max()), float(singles["value"].max()), 2 * style.CONNECTED)
-    top = {"domain": [low, min(1.0, 1.05 * high) if measure == "error" else 1.05 * high], "nice": False}
     if measure == "loss":
-        return alt.Y("value:Q", scale=alt.Scale(**top), axis=style.value_axis(measure, title))
-    ticks = [tick for tick in _ERROR_TICKS if tick <= top["domain"][1]]
-    axis = style.value_axis(measure, title, values=ticks, labelOverlap=False)
-    return alt.Y("value:Q", scale=alt.Scale(type="sqrt", **top), axis=axis)
+        scale = alt.Scale(domain=[low, 1.05 * high], nice=False)
+        return alt.Y("value:Q", scale=scale, axis=style.value_axis(measure, title))
+    top = min(1.0, 1.05 * high)
+    ticks = [tick for tick in _ERROR_TICKS if tick <= top]
+    axis = style.value_axis(measure, title, values=ticks, tickCount=len(ticks), labelOverlap=False)
+    return alt.Y("value:Q", scale=alt.Scale(type="sqrt", domain=[low, top], nice=False), axis=axis)
 
 
 def _frames(axis: _Panels, measure: str) -> list[alt.Chart]:
@@ -164,10 +166,11 @@ def _frames(axis: _Panels, measure: str) -> list[alt.Chart]:
     title = panels.mark_text(fontSize=title_size, fontWeight="bold", **words)
     layers = [title.encode(x="x:Q", y=alt.value(-12), text="title:N")]
     if measure == "error":
-        at = alt.Chart(axis.frame().assign(value=style.CONNECTED, text=_THRESHOLD))
+        at = alt.Chart(axis.frame().assign(value=style.CONNECTED))
         rule = at.mark_rule(color=style.INK, strokeDash=[2, 4], strokeWidth=2)
         layers.append(rule.encode(x="x:Q", x2="x2:Q", y="value:Q"))
-        layers.append(at.mark_text(fontSize=words_size, dy=-4, **words).encode(x="x:Q", y="value:Q", text="text:N"))
+        below = at.mark_text(text=alt.ExprRef(_THRESHOLD), fontSize=words_size, dy=-4, **words)
+        layers.append(below.encode(x="x:Q", y="value:Q"))
     return layers
 
 
