@@ -11,6 +11,7 @@ from typing import Any
 
 from lmc.engine import tasks
 from lmc.engine.cluster import Cluster
+from lmc.engine.door import Passage
 from lmc.engine.job import Job, sentence
 from lmc.engine.run import Run
 from lmc.engine.trainings import Trainings, held
@@ -38,6 +39,7 @@ class Coordinator:
         self.runs: dict[str, Run] = {}
         self.workers = 0
         self._numbers = itertools.count()
+        self._door = asyncio.Lock()
 
     # What can be asked of it
 
@@ -167,15 +169,16 @@ class Coordinator:
 
     async def _experiment(self, run: Run, config: Experiment) -> None:
         start = time.perf_counter()
-        async with held(self.store, "run", [run.id]):
+        async with held(self.store, "run", [run.id]), Passage(self._door) as passage:
             if await asyncio.to_thread(self.store.load_result, run.id) is not None:
                 return
             await self.cluster.connect()
             if children := config.children():
+                passage.over()
                 results = await self._children(run, children)
                 result = config.joined(results, time.perf_counter() - start)
             else:
-                networks = await self._networks(run, config)
+                networks = await self._networks(run, config, passage)
                 pieces = await self._parts(run, config, networks)
                 result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
@@ -216,10 +219,10 @@ class Coordinator:
             await asyncio.wait([run.task])
         return run
 
-    async def _networks(self, run: Run, config: Experiment) -> dict[str, Kept]:
+    async def _networks(self, run: Run, config: Experiment, passage: Passage) -> dict[str, Kept]:
         """The networks that the parts read, by id; those that the store does not hold, or not whole, are trained."""
         for _ in range(TRIES):
-            await self._trained(run, config)
+            await self._trained(run, config, passage)
             found, unreadable = await asyncio.to_thread(self._read, config)
             if not unreadable:
                 return found
@@ -229,20 +232,23 @@ class Coordinator:
         right = "the store no longer holds it whole; load its file or train it again"
         raise InputError("load" if config.load else "seeds", " ".join(sorted(unreadable)), right)
 
-    async def _trained(self, run: Run, config: Experiment) -> None:
-        """Until the store holds every network that has to be trained."""
+    async def _trained(self, run: Run, config: Experiment, passage: Passage) -> None:
+        """Until the store holds every network that has to be trained; when they are sent to workers, others may pass."""
         while True:
             joined = await self.trainings.join(
                 run.id, config.wanted(), run.device, run.data_dir, priority=-2 * run.number
             )
             if not joined.more:
-                return
+                return passage.over()
             run.trainings += [t for t in joined.trainings if t not in run.trainings]
+            leaving = asyncio.create_task(passage.over_after(t.sent for t in joined.trainings))
             try:
                 await joined.wait()
             except InputError:  # a network that another run wanted may have diverged
                 if await asyncio.to_thread(self.trainings.missing, config.wanted()):
                     raise
+            finally:
+                leaving.cancel()
 
     async def _parts(self, run: Run, config: Experiment, networks: dict[str, Kept]) -> list[Piece]:
         """All parts, spread over the workers; those of an early run come before the trainings of a later one."""

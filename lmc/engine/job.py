@@ -37,6 +37,7 @@ class Job:
         self.share, self.text, self.began, self.worker = 0.0, "", False, ""
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.on_saved: Callable[[], None] = lambda: None
+        self.on_sent: Callable[[], None] = lambda: None
         self.state = State(self)
         self._ended = asyncio.Event()
         self._future: Future | None = None
@@ -53,6 +54,7 @@ class Job:
             key=self.key, priority=priority, pure=False, resources=resources,
         )  # fmt: skip
         self._future = future
+        self.on_sent()
         self.cluster.listeners[self.key] = self._hear
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
         try:

@@ -26,12 +26,14 @@ Wanted = tuple[Network, tuple[int, ...]]
 class Training:
     """One stack of networks, trained on a worker and then stored.
 
-    `runs` are the ids of those that wait for it; when the last one lets go it is stopped.
+    `runs` are the ids of those that wait for it; when the last one lets go it is stopped. `sent` is set when the
+    cluster has it, or it has ended before.
     """
 
     def __init__(self, networks: Sequence[Network], epochs: tuple[int, ...], priority: int) -> None:
         self.networks, self.epochs, self.priority = list(networks), epochs, priority
         self.runs: set[str] = set()
+        self.sent = asyncio.Event()
         self.job: Job | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -94,6 +96,7 @@ class Trainings:
                 if left:
                     await self._on_worker(training, left, device, data_dir)
         finally:
+            training.sent.set()
             for network in training.networks:
                 self._running.pop(network.id, None)
 
@@ -113,6 +116,7 @@ class Trainings:
             except (StoreError, OSError) as error:  # it can still go on from what the scheduler has
                 log.warning("the state of a training was not kept: %s", error)
 
+        job.on_sent = training.sent.set
         job.on_saved = lambda: saving.add(asyncio.create_task(save()))
         try:
             configs = [network.to_json() for network in networks]
