@@ -11,7 +11,7 @@ from lmc.charts.style import method_label
 from pages.ui import captions
 from pages.ui.controls import ALL, keep_lam, pair_controls
 from pages.ui.curves import learning_curves
-from pages.ui.downloads import take_away
+from pages.ui.downloads import networks_file, table_file, take_away
 from pages.ui.figures import show
 from pages.ui.match import show_match
 from pages.ui.picker import current, show_notes
@@ -87,4 +87,10 @@ if tables.open:
             visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}),
             hide_index=True,
         )
-take_away(config, result, chart, view)
+take_away(
+    config,
+    result,
+    chart,
+    view.address(),
+    [*(table_file(result, config, name) for name in ("path", "barriers")), networks_file(config, result, view.members)],
+)
