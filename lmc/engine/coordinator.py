@@ -161,6 +161,15 @@ class Coordinator:
             run.failure = error.with_traceback(None)  # its frames hold whole networks
             run.end("failed", sentence(error))
         log.info("run %s %s %s", run.id, run.state, run.error)
+        if run.state == "done":
+            await self._make_room()
+
+    async def _make_room(self) -> None:
+        active = [run.id for run in self.runs.values() if run.active]
+        try:
+            await asyncio.to_thread(self.store.evict, active)
+        except (StoreError, OSError) as error:  # results are kept all the same
+            log.warning("no room was made: %s", error)
 
     def _stop(self, run: Run, state: str, error: str = "") -> None:
         run.end(state, error)
@@ -182,11 +191,6 @@ class Coordinator:
                 pieces = await self._parts(run, config, networks)
                 result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
-        active = [one.id for one in self.runs.values() if one.active]
-        try:
-            await asyncio.to_thread(self.store.evict, active)
-        except (StoreError, OSError) as error:  # the result is kept all the same
-            log.warning("no room was made: %s", error)
 
     async def _children(self, run: Run, configs: list[Experiment]) -> list[Result]:
         """The results of the experiments that the run is made of; each is a run that others may share."""
@@ -233,7 +237,7 @@ class Coordinator:
         raise InputError("load" if config.load else "seeds", " ".join(sorted(unreadable)), right)
 
     async def _trained(self, run: Run, config: Experiment, passage: Passage) -> None:
-        """Until the store holds every network that has to be trained; when they are sent to workers, others may pass."""
+        """Until the store holds every network that has to be trained; others may pass when workers have them."""
         while True:
             joined = await self.trainings.join(
                 run.id, config.wanted(), run.device, run.data_dir, priority=-2 * run.number
