@@ -49,7 +49,7 @@ def width_chart(
 
     One panel for each of the `comparisons` (also `direct`), a colour for each of the `methods` (default: all there
     are). Single triples are faint points; the selection `spot` gives the `width` and `triple` of the one clicked on.
-    `planned` widths have their place on the axis before they are computed, so that nothing jumps. `resolution` is
+    `planned` widths have their place on the axis before they are computed, and errors all of theirs: nothing jumps. `resolution` is
     1/n for n images. Errors stand on a square-root scale, where low barriers can be told apart.
     """
     singles = triple_barriers(widths, comparisons, split=split, measure=measure)
@@ -60,8 +60,8 @@ def width_chart(
         means["high"] = means["high"].clip(upper=1.0)
     axis = _Panels(list(comparisons), sorted({*map(int, singles["width"]), *map(int, planned)}), shown)
     singles, means = axis.placed(singles), axis.placed(means)
-    y = _y(means, singles, split, measure)
-    layers = [*_frames(axis, measure), *_singles(singles, y, measure), *_means(means, y, shown, measure)]
+    y = _y(means, singles, split, measure, whole=bool(planned))
+    layers = [*_frames(axis, measure), *_means(means, y, shown, measure), *_singles(singles, y, measure)]
     chart = alt.layer(*layers).encode(x=axis.x())
     return style.finish(chart, _describe(means, list(comparisons), shown, split, measure), height=480)
 
@@ -143,15 +143,15 @@ class _Panels:
         return pd.DataFrame({"x": left, "x2": [v + self.span for v in left], "title": titles})
 
 
-def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str) -> alt.Y:
-    """Errors on a square-root scale that also holds what is a little below 0."""
+def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str, *, whole: bool) -> alt.Y:
+    """Errors on a square-root scale that also holds what is a little below 0; `whole`: up to 1 in any case."""
     title = f"{split.capitalize()} {measure} barrier" + (" (nats)" if measure == "loss" else "")
     low = min(0.0, float(means["low"].min()), float(singles["value"].min()))
     high = max(float(means["high"].max()), float(singles["value"].max()), 2 * style.CONNECTED)
     if measure == "loss":
         scale = alt.Scale(domain=[low, 1.05 * high], nice=False)
         return alt.Y("value:Q", scale=scale, axis=style.value_axis(measure, title))
-    top = min(1.0, 1.05 * high)
+    top = 1.0 if whole else min(1.0, 1.05 * high)
     ticks = [tick for tick in _ERROR_TICKS if tick <= top]
     axis = style.value_axis(measure, title, values=ticks, tickCount=len(ticks), labelOverlap=False)
     return alt.Y("value:Q", scale=alt.Scale(type="sqrt", domain=[low, top], nice=False), axis=axis)
@@ -160,7 +160,7 @@ def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str) -> 
 def _frames(axis: _Panels, measure: str) -> list[alt.Chart]:
     """The title of each panel, and in each the line below which networks count as connected."""
     panels = alt.Chart(axis.frame())
-    size, limit = (f"width < 560 ? 12 : {full}" for full in (17, 14)), alt.ExprRef(f"width / {len(axis.ticks)} - 8")
+    size, limit = (f"width < 560 ? 11.5 : {full}" for full in (17, 14)), alt.ExprRef(f"width / {len(axis.ticks)} - 4")
     title_size, words_size = map(alt.ExprRef, size)
     words: dict[str, Any] = {"align": "left", "baseline": "bottom", "color": style.INK, "limit": limit, "dx": 2}
     title = panels.mark_text(fontSize=title_size, fontWeight="bold", **words)
@@ -175,7 +175,7 @@ def _frames(axis: _Panels, measure: str) -> list[alt.Chart]:
 
 
 def _singles(singles: pd.DataFrame, y: alt.Y, measure: str) -> list[alt.Chart]:
-    """A faint point for each triple, that can be clicked on."""
+    """A faint point for each triple, above all else so that it can be clicked on."""
     spot = alt.selection_point(name="spot", fields=["width", "triple"], empty=False, on="click")
     tips = _tips([alt.Tooltip("triple:N", title="Triple")], [alt.Tooltip("text:N", title="Barrier")])
     words = [style.readable(v, measure) for v in singles["value"]]

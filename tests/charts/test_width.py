@@ -67,6 +67,7 @@ def test_panels_stand_side_by_side_and_widths_keep_their_place() -> None:
     assert len(apart) == 1 and apart.pop() > 5
     first = rows_of(width_chart(table((8,)), methods=["weight"], planned=WIDTHS))
     assert {r["x"] for r in first if "triples" in r} == {place[c, 8] for c in ("1-2 direct", "1-2 via 0")}
+    assert ">100%</text>" in to_svg(width_chart(table((256,), methods=["weight"]), planned=WIDTHS))
 
 
 def test_ticks_are_the_widths_of_each_panel() -> None:
