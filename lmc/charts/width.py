@@ -49,8 +49,8 @@ def width_chart(
 
     One panel for each of the `comparisons` (also `direct`), a colour for each of the `methods` (default: all there
     are). Single triples are faint points; the selection `spot` gives the `width` and `triple` of the one clicked on.
-    `planned` widths have their place on the axis before they are computed, and errors all of theirs: nothing jumps. `resolution` is
-    1/n for n images. Errors stand on a square-root scale, where low barriers can be told apart.
+    With `planned` widths the axes are fixed before all is computed, so that nothing jumps. `resolution` is 1/n for n
+    images. Errors stand on a square-root scale, where low barriers can be told apart.
     """
     singles = triple_barriers(widths, comparisons, split=split, measure=measure)
     shown = style.ordered_methods(singles["method"]) if methods is None else list(methods)
