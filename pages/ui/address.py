@@ -14,7 +14,10 @@ from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.experiments.spelling import option_fields, parse, takes_many
 
 VERSION = "1"
-VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", "together", "widths", "side", "comparison", "spot")
+VIEW_PARAMETERS = (
+    *("lam", "split", "measure", "baseline", "pair", "together", "widths", "side", "comparison", "spot"),
+    *("reference", "triple", "beside", "samples"),
+)
 
 
 PAGES = {"pair": "pair", "triple": "triple", "many": "many", "width": "width", "landscape": "triple"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lmc.errors import InputError
 from lmc.experiments import TOGETHER, Group, Pair
@@ -68,9 +70,9 @@ def together_control() -> list[str]:
     )
 
 
-def group_controls() -> GroupView:
-    """Measure and split, as on the page of pairs."""
-    columns = st.columns([1, 1, 2], vertical_alignment="top")
+def group_controls(places: Sequence[DeltaGenerator] = ()) -> GroupView:
+    """Measure and split, as on the page of pairs, in the first two of `places` or in a row of their own."""
+    columns = places or st.columns([1, 1, 2], vertical_alignment="top")
     measure = columns[0].radio(
         "Show",
         CHOICES["measure"],
