@@ -35,6 +35,7 @@ _GAP = 0.18  # between panels, in panels
 _PADDING = 16  # pixels for the discs at both sides
 _NARROW = 160  # pixels of a panel below which the discs alone name the networks
 _HEIGHT = 440
+_OWN_COLOR = alt.Fill("color:N", scale=None)  # not `color`, which belongs to the methods and their legend
 
 
 def edges_chart(
@@ -138,7 +139,7 @@ def _ends(panels: Sequence[_Panel], x: alt.X, wide: str) -> list[alt.Chart]:
     rows = pd.concat([p.placed(p.base.iloc[[0, -1]]).assign(name=EDGES[p.name][:2]) for p in panels])
     place = alt.Chart(rows.assign(color=rows["name"].map(style.NETWORK_COLORS))[["x", "value", "name", "color"]])
     disc = place.mark_circle(size=alt.ExprRef(f"pow(clamp({wide} / 7, 15, 21), 2)"), opacity=1)
-    disc = disc.encode(x=x, y="value:Q", color=alt.Color("color:N", scale=None))
+    disc = disc.encode(x=x, y="value:Q", fill=_OWN_COLOR)
     letter = place.mark_text(color="#FFFFFF", fontWeight="bold", fontSize=14, baseline="middle")
     return [disc, letter.encode(x=x, y="value:Q", text="name:N")]
 
@@ -183,8 +184,8 @@ def _names(panels: Sequence[_Panel], labels: Sequence[str], x: alt.X, wide: str)
         rows["color"] = [style.NETWORK_COLORS[n] for n in letters]
         look: Any = {"align": align, "baseline": "top", "dx": 20 * end - 10, "fontWeight": "bold", "limit": room}
         text = alt.Chart(rows).transform_calculate(brief=f"{wide} < {_NARROW} ? '' : datum.name").mark_text(**look)
-        color, y = alt.Color("color:N", scale=None), alt.value(alt.ExprRef("height + 10"))
-        layers.append(text.encode(x=x, y=y, text="brief:N", color=color))
+        y = alt.value(alt.ExprRef("height + 10"))
+        layers.append(text.encode(x=x, y=y, text="brief:N", fill=_OWN_COLOR))
     return layers
 
 

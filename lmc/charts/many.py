@@ -36,7 +36,9 @@ def merged_chart(merged: Table, *, split: str = "test", measure: str = "error", 
     x = alt.X(
         "value:Q",
         scale=scale,
-        axis=style.value_axis(measure, title, labelFlush=False, values=ticks, labelOverlap="greedy"),
+        axis=style.value_axis(
+            measure, title, labelFlush=False, values=ticks, tickCount=99, labelOverlap="greedy", labelSeparation=8
+        ),
     )
     beside = alt.Axis(ticks=False, domain=False, grid=False, labelFlush=False, labelLimit=330)
     base = alt.Chart(rows).encode(

@@ -38,10 +38,7 @@ _ABOVE, _BELOW, _LEGENDS = 76, 46, 62  # pixels for titles, for the names of cor
 _HEIGHTS = {1: 560, 2: 560, 3: 500}  # fewer triangles are drawn larger
 _NARROW = 190  # pixels of a side below which words are short
 # Zero is transparent, so that it is the background of whatever theme the page has.
-_HEAT = {0.0: "rgba(242,170,40,0)", 0.25: "rgba(236,146,24,0.75)", 0.6: "rgba(214,88,0,1)", 1.0: "rgba(168,22,66,1)"}
-# Rims close the hairlines that smoothing leaves between neighbours; where cells are pale they would be seen themselves.
-# Their stops are others than those of the cells: Vega-Lite puts scales of one domain into one legend.
-_RIMS = {0.0: "rgba(242,170,40,0)", 0.3: "rgba(232,136,20,0.25)", 0.6: "rgba(214,88,0,1)", 1.0: "rgba(168,22,66,1)"}
+_HEAT = {0.0: (242, 170, 40, 0.0), 0.25: (236, 146, 24, 0.75), 0.6: (214, 88, 0, 1.0), 1.0: (168, 22, 66, 1.0)}
 _LOWEST_TOP = {"error": 0.1, "loss": 0.2}  # of the colours, so that noise does not look like a hill
 _SHOWN = {"excess": "above the weighted mean of the corners", "value": "of the mixture"}
 
@@ -68,8 +65,10 @@ def triangle_charts(
     maps = [_Map(method, choose_rows(points, "method", method), place) for place, method in enumerate(order)]
     space = _space(len(maps))
     cells = pd.concat([_cells(one, measure, shown) for one in maps])
+    top = max(float(cells["color"].max()), _LOWEST_TOP[measure])
+    cells = cells.assign(rim=_rims(cells["color"] / top))
     title = f"{split.capitalize()} {style.MEASURES[measure]} {_SHOWN[shown]}"
-    layers = [_heat(cells, space, measure, title), _sides(maps, space)]
+    layers = [_heat(cells, space, top, measure, title), _sides(maps, space)]
     if measure == "error":
         layers += _connected(maps, space)
     layers += [_ring(cells, space), *_titles(maps, measure, space), *_names(maps, labels, space)]
@@ -141,7 +140,7 @@ def _path(zero: tuple[bool, ...]) -> str:
     return "M" + "L".join(f"{x:.4f},{-y:.4f}" for x, y in cell_outline(zero)) + "Z"
 
 
-def _heat(cells: pd.DataFrame, space: _Space, measure: str, title: str) -> alt.Chart:
+def _heat(cells: pd.DataFrame, space: _Space, top: float, measure: str, title: str) -> alt.Chart:
     bar = alt.Legend(
         orient="none", legendX=alt.ExprRef(space.left), legendY=alt.ExprRef(f"{space.under} + {_BELOW}"),
         direction="horizontal", title=title, titleLimit=560, gradientLength=260, gradientThickness=14,
@@ -151,18 +150,25 @@ def _heat(cells: pd.DataFrame, space: _Space, measure: str, title: str) -> alt.C
         alt.Tooltip("name:N", title="Method"), alt.Tooltip("mix:N", title="Mixture"),
         alt.Tooltip("at:N", title=measure.capitalize()), alt.Tooltip("above:N", title="Excess"),
     ]  # fmt: skip
-    top = max(float(cells["color"].max()), _LOWEST_TOP[measure])
-    heat, rims = (
-        alt.Scale(domain=[top * share for share in colors], range=list(colors.values()), clamp=True)
-        for colors in (_HEAT, _RIMS)
-    )
+    heat = alt.Scale(domain=[top * share for share in _HEAT], range=[f"rgba{c}" for c in _HEAT.values()], clamp=True)
     spot = alt.selection_point(name=SPOT, fields=[*WEIGHTS, "method"], on="click")
     drawn = alt.Chart(cells).mark_point(filled=True, opacity=1, strokeWidth=0.6, cursor="pointer")
     return drawn.encode(
         x=space.x, y=space.y, shape=alt.Shape("shape:N", scale=None), tooltip=tips,
         size=alt.value(alt.ExprRef(space.cell(cells["steps"].iloc[0]))),
-        color=alt.Color("color:Q", scale=heat, legend=bar), stroke=alt.Stroke("color:Q", scale=rims, legend=None),
+        color=alt.Color("color:Q", scale=heat, legend=bar), stroke=alt.Stroke("rim:N", scale=None),
     ).add_params(spot)  # fmt: skip
+
+
+def _rims(heights: pd.Series[float]) -> list[str]:
+    """Lines around cells, which close the hairlines that smoothing leaves between neighbours.
+
+    They are fainter than the cells: two of them overlap, and would be seen where the cells are pale.
+    """
+    stops = np.array(list(_HEAT.values()))
+    red, green, blue, alpha = (np.interp(heights, list(_HEAT), channel) for channel in stops.T)
+    colors = zip(red, green, blue, alpha**4, strict=True)
+    return [f"rgba({r:.0f},{g:.0f},{b:.0f},{a:.3f})" for r, g, b, a in colors]
 
 
 def _ring(cells: pd.DataFrame, space: _Space) -> alt.Chart:
