@@ -53,6 +53,7 @@ class Coordinator:
             run = Run(config.id, next(self._numbers), title(config), config, device, data_dir)
             self._start(run, self._experiment(run, config))
         run.askers.add(session)
+        run.hidden = False
         run.look(session)
         return run
 
@@ -213,7 +214,7 @@ class Coordinator:
     def _child(self, run: Run, config: Experiment) -> Run:
         child = self.runs.get(config.id)
         if child is None or not child.active:
-            child = Run(config.id, run.number, title(config), config, run.device, run.data_dir)
+            child = Run(config.id, run.number, title(config), config, run.device, run.data_dir, hidden=True)
             self._start(child, self._experiment(child, config))
         child.parents.add(run.id)
         return child

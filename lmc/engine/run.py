@@ -25,7 +25,8 @@ class Run:
 
     `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
     which something of it was on a worker, `place` is the last one that it had among those that wait. A run may be made
-    of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of.
+    of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of, and it is `hidden`
+    while nobody else asked for it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Run:
     children: list[Run] = field(default_factory=list)
     results: dict[str, Result] = field(default_factory=dict)
     parents: set[str] = field(default_factory=set)
+    hidden: bool = False
     task: asyncio.Task[None] | None = None
     busy: float = 0.0
     place: int = sys.maxsize
@@ -58,11 +60,6 @@ class Run:
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
-
-    @property
-    def hidden(self) -> bool:
-        """Whether nobody asked for it but the runs that it is part of."""
-        return bool(self.parents) and not self.askers
 
     def look(self, session: str) -> None:
         """Note that a page of this session shows the run."""

@@ -75,7 +75,7 @@ def test_cancel_stops_its_triples_but_not_one_that_somebody_else_asked_for(engin
 
 
 def test_a_failed_triple_fails_the_whole_in_one_sentence(engine):
-    asked = widths(recipe=make_recipe(epochs=2, optimizer="sgd", lr=1e6))
+    asked = widths(recipe=make_recipe(epochs=3, optimizer="sgd", lr=100.0, weight_decay=1.0))
     engine.submit(asked)
     status = wait(engine, asked.id, "failed")
     assert "diverged under it; a smaller rate would be right" in status.error

@@ -22,6 +22,7 @@ def wait(engine, id, *states, seconds=90, session=""):
         status = engine.status(id, session)
         if status.state in states:
             return status
+        assert status.state not in ("failed", "stopped"), status
         time.sleep(0.05)
     raise AssertionError(f"still {engine.status(id)} after {seconds} s")
 
