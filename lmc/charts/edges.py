@@ -56,13 +56,15 @@ def edges_chart(
     data = choose_rows(frame(path, columns), "split", split).rename(columns={"triple": "pair"})
     order = list(methods or style.ordered_methods(data["method"]))
     data = pd.concat([choose_rows(data, "method", method) for method in order])
-    panels = [_panel(choose_rows(data, "comparison", name), place, measure) for place, name in enumerate(EDGES)]
+    panels = [
+        _panel(choose_rows(data, "comparison", name), place, measure, resolution) for place, name in enumerate(EDGES)
+    ]
     across = round(len(panels) * (1 + _GAP) - _GAP, 6)
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, across], nice=False, padding=_PADDING))
     title = f"{split.capitalize()} {style.MEASURES[measure]}"
     y = alt.Y("value:Q", scale=alt.Scale(zero=True, domainMin=0), axis=style.value_axis(measure, title))
     triples = data["pair"].nunique()
-    layers = _bands(panels, order, measure, resolution, x) if triples > 2 else []
+    layers = _bands(panels, order, x) if triples > 2 else []
     layers += [_lines(panels, order, measure, x, y), *_hover(panels, order, measure, x)]
     wide = f"((width - {2 * _PADDING}) / {across})"
     layers += [*_ends(panels, x, wide), *_titles(panels, x, wide)]
@@ -85,9 +87,9 @@ class _Panel:
         return rows.assign(x=rows["lam"] + self.left, panel=self.name)
 
 
-def _panel(rows: pd.DataFrame, place: int, measure: str) -> _Panel:
-    name = str(rows["comparison"].iloc[0])
-    return _Panel(rows, name, place * (1 + _GAP), mean_curves(rows, measure), mean_baseline(rows, measure))
+def _panel(rows: pd.DataFrame, place: int, measure: str, resolution: float | None) -> _Panel:
+    name, curves = str(rows["comparison"].iloc[0]), clipped(mean_curves(rows, measure, resolution), measure)
+    return _Panel(rows, name, place * (1 + _GAP), curves, mean_baseline(rows, measure))
 
 
 def _lines(panels: Sequence[_Panel], methods: Sequence[str], measure: str, x: alt.X, y: alt.Y) -> alt.Chart:
@@ -121,11 +123,9 @@ def _series(panel: _Panel, methods: Sequence[str], measure: str) -> pd.DataFrame
     return pd.concat([panel.placed(part)[["panel", "x", "value", "series", "thick"]] for part in parts])
 
 
-def _bands(
-    panels: Sequence[_Panel], methods: Sequence[str], measure: str, resolution: float | None, x: alt.X
-) -> list[alt.Chart]:
+def _bands(panels: Sequence[_Panel], methods: Sequence[str], x: alt.X) -> list[alt.Chart]:
     """The 95% interval of each mean."""
-    curves = pd.concat([p.placed(clipped(mean_curves(p.rows, measure, resolution), measure)) for p in panels])
+    curves = pd.concat([panel.placed(panel.curves) for panel in panels])
     layers = []
     for method in methods:
         band = alt.Chart(curves.loc[curves["method"] == method, ["panel", "x", "low", "high"]])

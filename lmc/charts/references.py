@@ -102,9 +102,9 @@ def _threshold() -> list[alt.Chart]:
 
 
 def _describe(rows: pd.DataFrame, split: str, measure: str, triples: int) -> str:
-    found = [
-        f"{networks}, {str(method).lower()}: {values['text'].iloc[0]} matched to each other, {values['text'].iloc[1]} via it"
-        for (networks, method), values in rows.groupby(["networks", "name"], sort=False)
-    ]
+    found = []
+    for (networks, method), values in rows.groupby(["networks", "name"], sort=False):
+        direct, via = values["text"]
+        found.append(f"{networks}, {str(method).lower()}: {direct} matched to each other, {via} via it")
     over = f", mean over {triples} triples" if triples > 1 else ""
     return f"Barriers of {split} {measure} between two networks, directly and via a third{over}. {'; '.join(found)}."
