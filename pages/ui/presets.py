@@ -10,5 +10,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Wider": ("Width 512: the barrier all but vanishes", {"width": 512}),
     "Convolutions": ("Small convolutional networks: channels can be reordered too", {"arch": "cnn", "epochs": 20}),
     "Six networks": ("All fifteen pairs of six seeds, with intervals", {"seeds": "0 1 2 3 4 5"}),
+    "Triangle": ("Three seeds, already trained: look between them on the page Triangle", {"seeds": "0 1 2"}),
+    "Wide triangle": ("Width 512: is the whole triangle flat?", {"seeds": "0 1 2", "width": 512}),
     "Same start": ("Equal first weights, other order of the images", {"seeds": "0 0", "order_seeds": "0 1"}),
 }

@@ -13,6 +13,7 @@ from pages.ui.controls import ALL, keep_lam, pair_controls
 from pages.ui.curves import learning_curves
 from pages.ui.downloads import networks_file, table_file, take_away
 from pages.ui.figures import show
+from pages.ui.landscape import landscape
 from pages.ui.match import show_match
 from pages.ui.picker import current, show_notes
 from pages.ui.player import lambda_player
@@ -73,6 +74,7 @@ attempt.markdown(
 )
 
 show_match(result, config, view.one, networks)
+landscape(config, view.members, split=view.split, measure=view.measure)
 learning_curves(config)
 
 tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
