@@ -5,11 +5,15 @@ import tempfile
 from pathlib import Path
 
 import lmc
-from lmc.experiments import METHODS, Pair, make_recipe
+from lmc.experiments import METHODS, Pair, Triple, make_recipe
 from lmc.store import SHIPPED, Store
 
 SEEDS = (0, 1, 2)
-PRESETS = (Pair(dataset="moons", method=METHODS), Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS))
+PRESETS = (
+    Pair(dataset="moons", method=METHODS),
+    Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS),
+    Triple(),
+)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from dataclasses import Field
 from typing import Any
 
 from lmc.cli.options import CHOICES, add_data_dir, add_output
+from lmc.cli.summary import summary
 from lmc.engine import run
 from lmc.experiments import EXPERIMENTS, get_architecture, list_models
 from lmc.experiments.base import Experiment
@@ -15,7 +16,6 @@ from lmc.experiments.files import with_files
 from lmc.experiments.options import check_number
 from lmc.experiments.spelling import option_fields, parse, takes_many, value_of
 from lmc.progress import Lines
-from lmc.result import Result
 from lmc.store import Store
 
 
@@ -53,7 +53,7 @@ def _run(options: dict[str, Any]) -> int:
         result = run(config, store=store, report=lines, **surroundings)
     finally:
         lines.close()
-    print(json.dumps(result.to_json()) if as_json else _summary(result, config))
+    print(json.dumps(result.to_json()) if as_json else summary(result, config))
     return 0
 
 
@@ -89,19 +89,3 @@ def _own_defaults(name: str) -> str:
 
 def _first_line(cls: type[Experiment]) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
-
-
-def _summary(result: Result, config: Experiment) -> str:
-    rows = [
-        f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, width {config.width}, depth {config.depth}"
-    ]
-    pairs = len(dict.fromkeys(result.tables["barriers"]["pair"]))
-    over = f"mean barrier over {pairs} pair{'s' * (pairs > 1)}"
-    rows.append(f"{over}: the most by which the segment exceeds the line between its ends")
-    for method in config.method:
-        test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
-        loss = result.metrics[f"loss_barrier.{method}.direct.test"]
-        rows.append(f"  {method:12} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
-    rows.append(f"largest change of a logit by a permutation: {result.metrics['check.max_logit_difference']:.1e}")
-    rows.append(f"{result.seconds:.1f} s on {result.made_with['device']}")
-    return "\n".join(rows)

@@ -176,7 +176,11 @@ class _Triangle:
             middle = int(np.argmin(np.abs(weights - 1 / 3).sum(1)))
             excess = {name: simplex_excess(weights, v, _corners(weights, v)) for name, v in
                       (("loss_barrier", losses), ("error_barrier", errors))}  # fmt: skip
-            tops = {name: float(np.max(values)) for name, values in excess.items()}
+            fine = [
+                self.mixtures.segment(matched, (common[i], common[j])) for i, j in edges
+            ]  # a coarse grid may miss it
+            along = [curve.barriers(self.bench.lams, split) for curve in fine]
+            tops = {name: max(float(np.max(v)), *(edge[name] for edge in along)) for name, v in excess.items()}
             centre = {name: float(values[middle]) for name, values in excess.items()}
             self.rows["barriers"].append({**where, "comparison": "simplex", **tops})
             self.rows["barriers"].append({**where, "comparison": "centroid", **centre})

@@ -101,15 +101,16 @@ def _metrics(found: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     widest = max(row["width"] for row in found)
     at_widest: dict[str, list[float]] = {}
-    grouped: dict[str, tuple[list[int], list[float]]] = {}
+    grouped: dict[str, list[dict[str, Any]]] = {}
     for row in found:
         if row["comparison"] in SHORT:
             key = f"{row['method']}.{SHORT[row['comparison']]}.{row['split']}"
-            widths, barriers = grouped.setdefault(f"connecting_width.{key}", ([], []))
-            widths.append(row["width"])
-            barriers.append(row["error_barrier"])
+            grouped.setdefault(f"connecting_width.{key}", []).append(row)
             if row["width"] == widest:
                 at_widest.setdefault(f"error_barrier.{key}", []).append(row["error_barrier"])
-    crossings = {key: connecting_width(*values) for key, values in grouped.items()}
+    crossings = {
+        key: connecting_width(*([row[name] for row in same] for name in ("width", "error_barrier", "triple")))
+        for key, same in grouped.items()
+    }
     means = {key: float(np.mean(values)) for key, values in at_widest.items()}
     return means | {key: crossing.width for key, crossing in crossings.items() if crossing.width is not None}

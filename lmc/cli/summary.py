@@ -1,0 +1,98 @@
+"""What came out of an experiment, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lmc.experiments import Experiment
+from lmc.result import Result
+
+COLUMN = 12  # characters
+
+
+def summary(result: Result, config: Experiment) -> str:
+    """What was run, its headline numbers on the test split, the check of the permutations and the time."""
+    widths = getattr(config, "widths", (config.width,))
+    width = f"width{'s' * (len(widths) > 1)} {' '.join(map(str, widths))}"
+    rows = [f"{result.experiment} {result.id}: {config.dataset}, {config.arch}, {width}, depth {config.depth}"]
+    rows += _BODIES[result.experiment](result, config)
+    rows.append(f"largest change of a logit by a permutation: {result.metrics['check.max_logit_difference']:.1e}")
+    rows.append(f"{result.seconds:.1f} s on {result.made_with['device']}")
+    return "\n".join(rows)
+
+
+def _pair(result: Result, config: Experiment) -> list[str]:
+    pairs = len(dict.fromkeys(result.tables["barriers"]["pair"]))
+    over = f"mean barrier over {pairs} pair{'s' * (pairs > 1)}"
+    rows = [f"{over}: the most by which the segment exceeds the line between its ends"]
+    for method in config.method:
+        test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
+        loss = result.metrics[f"loss_barrier.{method}.direct.test"]
+        rows.append(f"  {method:12} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
+    return rows
+
+
+def _triple(result: Result, config: Experiment) -> list[str]:
+    triples = len(dict.fromkeys(result.tables["barriers"]["triple"]))
+    over = f"mean test error barriers over {triples} triple{'s' * (triples > 1)}"
+    columns = {
+        "direct": "1-2 direct",
+        "via": "1-2 via 0",
+        "simplex": "triangle",
+        "centroid": "its middle",
+    }
+    return [f"{over}; 1-2 via 0: both matched to network 0", *_methods(result, config, "error_barrier", columns)]
+
+
+def _many(result: Result, config: Experiment) -> list[str]:
+    barriers = {"simplex": "simplex", "centroid": "its middle"}
+    errors = {"merged": "merged", "parents": "parents", "ensemble": "ensemble"}
+    return [
+        "test error barriers",
+        *_methods(result, config, "error_barrier", barriers),
+        "test errors of the mean of all networks, of the networks on average, and of their ensemble",
+        *_methods(result, config, "error", errors),
+    ]
+
+
+def _width(result: Result, config: Experiment) -> list[str]:
+    columns = {"direct": "1-2 direct", "via": "1-2 via 0", "simplex": "triangle", "centroid": "its middle"}
+    rows = [
+        "mean test error barriers at the largest width",
+        *_methods(result, config, "error_barrier", columns),
+        "width at which the mean test error barrier would be 2 points (-: the data do not say)",
+    ]
+    return rows + _methods(result, config, "connecting_width", columns, lambda value: f"{value:.0f}")
+
+
+def _landscape(result: Result, config: Experiment) -> list[str]:
+    columns = {"lowest": "lowest", "highest": "highest"}
+    methods = [method for method in config.method if f"error.{method}.lowest.test" in result.metrics]
+    return ["test error over the plane", *_methods(result, config, "error", columns, methods=methods)]
+
+
+def _methods(
+    result: Result,
+    config: Experiment,
+    quantity: str,
+    columns: dict[str, str],
+    written: Callable[[float], str] = lambda value: f"{value:.1%}",
+    methods: list[str] | None = None,
+) -> list[str]:
+    """A small table: methods down, the metrics `<quantity>.<method>.<column>.test` across."""
+    rows = ["  " + " " * 17 + "".join(f"{title:>{COLUMN}}" for title in columns.values())]
+    for method in methods or config.method:
+        found = [result.metrics.get(f"{quantity}.{method}.{name}.test") for name in columns]
+        rows.append(
+            f"  {method:17}" + "".join(f"{'-' if value is None else written(value):>{COLUMN}}" for value in found)
+        )
+    return rows
+
+
+_BODIES: dict[str, Callable[[Result, Experiment], list[str]]] = {
+    "pair": _pair,
+    "triple": _triple,
+    "many": _many,
+    "width": _width,
+    "landscape": _landscape,
+}
