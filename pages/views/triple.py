@@ -1,5 +1,143 @@
-"""Many networks, one order for each."""
+"""Three networks: the triangle between them, and one order of hidden units for each."""
+
+from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
-st.title("Many networks, one middle", anchor=False)
+from lmc.charts.edges import edges_chart
+from lmc.charts.references import references_chart
+from lmc.charts.style import method_label
+from lmc.charts.triangle import triangle_charts
+from lmc.charts.triple_answer import triple_answer
+from lmc.experiments import Triple
+from pages.ui import captions
+from pages.ui.curves import learning_curves
+from pages.ui.downloads import table_file, take_away
+from pages.ui.figures import choose, show
+from pages.ui.group import group_controls, group_of, methods_of, together_control
+from pages.ui.own import note_refused
+from pages.ui.picker import current, show_notes
+from pages.ui.runs import result_of, visible
+from pages.ui.triangle import (
+    chosen_rows,
+    chosen_spot,
+    reference_control,
+    side_control,
+    triangle_checks,
+    triples_so_far,
+    view_controls,
+)
+from pages.ui.triangle_answers import show_answers
+from pages.ui.triangle_cycle import show_cycle
+
+TABLES = {
+    "barriers": "Barriers: edges above the line between their ends, triangles above the flat surface through corners",
+    "simplex": "The triangle: each row one merged network, with the share of each of the three",
+    "path": "The edges",
+    "via": "Two networks via the third, and matched to each other",
+    "cycle": "Once around",
+}
+
+picked = current()
+st.title("Three networks, one triangle", anchor=False)
+st.markdown(
+    "Is there **one** order of hidden units for each of three networks so that all of them are connected at once?"
+)
+show_notes()
+networks, said = group_of(picked, Triple)
+if networks is None:
+    st.info(said, icon=":material/info:")
+    st.stop()
+note_refused(networks, "triple", triangle_checks(networks))
+
+*places, matching, reference, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="top")
+shown = group_controls(places)
+with matching:
+    together = together_control()
+with reference:
+    ordered = reference_control(networks)
+with more.popover("Finer", icon=":material/grid_on:"):
+    side = side_control()
+config = replace(ordered, method=methods_of(picked, together), side=side)
+if said:
+    st.caption(said)
+result = result_of(config, triples_so_far(config, shown))
+if result is None:
+    st.stop()
+
+view = view_controls(config, shown)
+resolution = 1 / captions.measured(config, view.split)
+look = {"split": view.split, "measure": view.measure}
+shows = (result.id, config.labels, view)
+simplex, path, via, barriers = (
+    chosen_rows(visible(result, config, name), view) for name in ("simplex", "path", "via", "barriers")
+)
+chart = partial(triangle_charts, simplex, **look, labels=view.corner_labels, methods=view.maps)
+spot = chosen_spot(choose("triangle", chart, *shows), view.maps)
+answer = partial(triple_answer, barriers, **look, width=config.width, wider=captions.wider(config))
+st.markdown(f"#### {answer(resolution=resolution)}")
+for words in (
+    captions.excess_caption(config, result, view.split, view.measure),
+    captions.mean_caption(simplex["triple"].nunique(), "triples"),
+    captions.correction_caption(config),
+    captions.narrow_caption(config),
+):
+    if words:
+        st.caption(words)
+show_answers(result, config, view, spot)
+
+st.subheader("The edges: B–C via A against B–C direct", anchor=False)
+edges = partial(edges_chart, path, **look, labels=view.corner_labels, resolution=resolution)
+show("edges", edges, *shows)
+st.caption(
+    "The last two join the same networks. Via A: B and C were each matched to A, and stand in the orders of the "
+    "triangle. Direct: C was matched to B, and A was not asked. "
+    + captions.barrier_caption(config, result, view.split, view.measure, "the line between its ends")
+)
+st.subheader("Another network in the middle", anchor=False)
+references = partial(references_chart, via, **look, labels=view.corner_labels, resolution=resolution)
+show("references", references, *shows)
+st.caption(
+    "Each of the three can be the one that the other two are matched to. Empty: matched to each other. Full: each "
+    "matched to the third. The further they are apart, the more it costs that one order has to fit two others."
+)
+show_cycle(result, config, view)
+
+see, attempt = st.columns(2)
+see.markdown(
+    "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
+    "mixtures, with more of the corner that is near. Pale points are as good as the corners, dark ones are worse.\n\n"
+    "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
+    "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
+    "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
+    "- **Strong**: *one* order for each network is good for all pairs at once. In the picture: the whole triangle is "
+    "pale, its lower side too.\n"
+    "- **Neither**: there is a hill also on the direct lines."
+)
+attempt.markdown(
+    "**Try this.** Choose another reference, and another side becomes the dark one. Add merge_many: no network "
+    "is the reference, so all three sides share the cost. "
+    + (
+        "Load more networks of the same shape: single triples differ by many points."
+        if config.load
+        else "Raise the width to 128, then 512: first the sides turn pale, then the inside. Take the seeds 0 1 2 3 4 5 "
+        "to see the mean over fifteen triples."
+    )
+)
+learning_curves(config)
+
+tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
+if tables.open:
+    for name, text in TABLES.items():
+        tables.caption(text)
+        rows = visible(result, config, name)
+        tables.dataframe(rows.replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
+place = " ".join([*(f"{weight:.4g}" for weight in spot.weights), spot.method])
+take_away(
+    config,
+    result,
+    chart,
+    {**view.address(), "spot": place},
+    [table_file(result, config, name) for name in ("barriers", "simplex", "via")],
+)
