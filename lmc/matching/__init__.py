@@ -1,16 +1,27 @@
-"""Methods that find a permutation of B: one file each, one shared interface (`Task` in, `Match` out)."""
+"""Methods that find permutations, one file each, with one shared interface: `Task` in, `Match` out.
+
+For many networks at once it is `ManyTask` in, `ManyMatch` out.
+"""
 
 from __future__ import annotations
 
 from lmc.matching.activation import activation_matching, unit_similarity
 from lmc.matching.base import Match, Task
 from lmc.matching.controls import no_matching, random_matching
+from lmc.matching.cycle_consistent import cycle_consistent
+from lmc.matching.many import ManyMatch, ManyTask, match_to_first
+from lmc.matching.merge_many import merge_many
 from lmc.matching.weight import weight_matching
 
 __all__ = [
+    "ManyMatch",
+    "ManyTask",
     "Match",
     "Task",
     "activation_matching",
+    "cycle_consistent",
+    "match_to_first",
+    "merge_many",
     "no_matching",
     "random_matching",
     "unit_similarity",

@@ -11,7 +11,7 @@ from lmc.matching.assignment import assign_together
 from lmc.matching.base import Match, Task
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
-from lmc.symmetry import PermutationSpec
+from lmc.symmetry import PermutationSpec, Piece
 
 MAX_SWEEPS = 200
 
@@ -28,7 +28,7 @@ def weight_matching(task: Task, *, seed: int = 0, restarts: int = 1) -> Match:
     for start in range(restarts):
         draws = generator("weight_matching", seed, start)
         first = identity(task.spec) if start == 0 else random_permutation(task.spec, draws)
-        matches.append(_ascend(task, first, draws))
+        matches.append(ascend(task, first, draws))
     return max(matches, key=lambda match: match.objective)
 
 
@@ -49,7 +49,8 @@ class _View:
         return float(torch.sum(self.a.double() * self.b.double()))
 
 
-def _ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
+def ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
+    """Coordinate ascent from `start`, groups in the order that `draws` gives: one start of `weight_matching`."""
     device = task.inputs.device
     permutation = {group: order.to(device) for group, order in start.items()}
     views = _views(task)
@@ -128,13 +129,15 @@ def _reorder(views: list[_View], orders: Permutation) -> None:
 
 
 def _views(task: Task) -> list[_View]:
-    views = []
-    for name in task.spec.parameters:
-        for piece in task.spec.pieces(name):
-            if any(piece.groups):
-                a, b = (state[name][piece.slices].reshape(piece.shape) for state in (task.a, task.b))
-                views.append(_View(piece.groups, a, b))
-    return views
+    return [
+        _View(piece.groups, piece.take(task.a[name]), piece.take(task.b[name]))
+        for name, piece in moving_pieces(task.spec)
+    ]
+
+
+def moving_pieces(spec: PermutationSpec) -> list[tuple[str, Piece]]:
+    """The pieces of all parameters along which some group moves, each with its parameter's name."""
+    return [(name, piece) for name in spec.parameters for piece in spec.pieces(name) if any(piece.groups)]
 
 
 def _gram(view: _View, axis: int) -> Tensor:
