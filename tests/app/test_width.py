@@ -18,7 +18,7 @@ ASKED = {"widths": "2 3 4", "seeds": "0 1 2", "epochs": "3"}
 
 @pytest.fixture(scope="module")
 def result(store):
-    """A small result, and all that it is made of, in the module's store; with it the pairs, which the front page shows."""
+    """A small result, and all that it is made of, in the module's store; also the pairs on the front page."""
     for seeds in ((0, 1), CONFIG.seeds):
         lmc.run(computed(lmc.Pair(seeds=seeds, recipe=CONFIG.recipe)), store=store, device="cpu")
     return lmc.run(CONFIG, store=store, device="cpu")
@@ -99,11 +99,6 @@ def test_a_clicked_point_leads_to_its_triple_which_opens_at_once(app, result, st
 
     draw = figures.choose
     monkeypatch.setattr(figures, "choose", lambda *rest: draw(*rest) or {"width": 3, "triple": "0-1-2"})
-    test = app("width", **ASKED, together="merge_many", method="none")
-    monkeypatch.setattr(figures, "choose", draw)
-    assert not test.get("link_button"), "with another choice of methods the result is not there"
-
-    monkeypatch.setattr(figures, "choose", lambda *rest: draw(*rest) or {"width": 3, "triple": "0-1-2"})
     test = app("width", **ASKED)
     button = test.get("link_button")[0].proto
     assert "triple 0-1-2 at width 3" in button.label
@@ -127,8 +122,7 @@ def test_points_belong_to_children_and_means_to_none():
 def test_what_is_there_so_far_is_drawn_with_a_place_for_the_rest(result):
     def script(config, tables):
         from pages.ui.group import GroupView
-        from pages.ui.runs import computed
-from pages.ui.widths import draw_so_far
+        from pages.ui.widths import draw_so_far
 
         draw_so_far(config, GroupView("test", "error"), ("simplex",))(tables)
 
