@@ -57,6 +57,11 @@ class Spot:
     method: str
     weights: tuple[float, ...]
 
+    @property
+    def word(self) -> str:
+        """What stands in the address: `0.5 0.25 0.25 weight`."""
+        return " ".join([*(f"{weight:.4g}" for weight in self.weights), self.method])
+
     def row(self, grid: np.ndarray) -> int:
         """The row of `grid` `[points, 3]` that is nearest."""
         return int(np.abs(grid - np.asarray(self.weights)).sum(1).argmin())
@@ -71,26 +76,34 @@ def side_control() -> int:
     return number_control(Triple, "side", "Steps along a side", said)
 
 
-def reference_control(config: Triple) -> Triple:
-    """The config with the chosen network first, which the others are matched to; the same for more than one triple."""
-    labels = [network.label for network in config.networks()]
-    if len(labels) > 3:
-        st.selectbox(
+def order_control(config: Triple) -> tuple[Triple, str]:
+    """The config with the chosen network first, which the others are matched to, and the triple that is shown.
+
+    Of more than three networks a triple is chosen, or `all`; its first network is its reference.
+    """
+    labels, triples = [network.label for network in config.networks()], list(triple_labels(config))
+    if len(labels) == 3:
+        chosen = st.selectbox(
             "Reference",
-            ["the first of each triple"],
-            disabled=True,
-            help="With three networks in the sidebar, the one that the others are matched to can be chosen here.",
+            labels,
+            key="reference",
+            bind="query-params",
+            help="The network that stays as it is, at the top of the triangle; each method of the sidebar matches the "
+            "others to it.",
         )
-        return config
-    chosen = st.selectbox(
-        "Reference",
-        labels,
-        key="reference",
+        config = with_reference(config, labels.index(chosen))
+        return config, next(iter(triple_labels(config)))
+    if len(triples) == 1:
+        return config, triples[0]
+    triple = st.selectbox(
+        "Triple",
+        [ALL, *triples],
+        key="triple",
         bind="query-params",
-        help="The network that stays as it is, at the top of the triangle; each method of the sidebar matches the "
-        "others to it.",
+        help="Its first network is the one that the others are matched to; all: the mean over every triple. With three "
+        "networks in the sidebar, the one that the others are matched to can be chosen here.",
     )
-    return with_reference(config, labels.index(chosen))
+    return config, triple
 
 
 def with_reference(config: Triple, place: int) -> Triple:
@@ -128,28 +141,19 @@ def triangle_checks(config: Triple) -> dict[str, Check]:
 # With the result: what is shown
 
 
-def view_controls(config: Triple, view: GroupView) -> TriangleView:
-    """Which triple, and which third triangle; each is a control where there is a choice."""
+def view_of(config: Triple, view: GroupView, triple: str) -> TriangleView:
+    """Which triangles are drawn; the third is a control where there is a choice."""
     triples = triple_labels(config)
     first = [method for method in FIRST_MAPS if method in config.method]
-    others = [method for method in config.method if method not in first]
-    columns = iter(st.columns(3)) if len(triples) > 1 or len(others) > 1 else iter(())
-    triple, beside = next(iter(triples)), None
-    if len(triples) > 1:
-        triple = next(columns).selectbox(
-            "Triple",
-            [ALL, *triples],
-            key="triple",
-            bind="query-params",
-            help="Its first network is the one that the others are matched to; all: the mean over every triple.",
-        )
+    others, beside = [method for method in config.method if method not in first], None
     if len(others) > 1:
-        beside = next(columns).selectbox(
+        beside = st.selectbox(
             "Third triangle",
             others,
             index=len(others) - 1,
             key="beside",
             bind="query-params",
+            width=240,
             help="The method beside no permutation and weight matching; the charts below show all of them.",
         )
         others = [beside]
@@ -183,10 +187,10 @@ def chosen_spot(clicked: dict[str, Any], maps: Sequence[str]) -> Spot:
 
     One in the address that cannot be used is named in a note.
     """
-    if clicked:
-        weights = tuple(float(clicked[name]) for name in ("w0", "w1", "w2"))
-        st.query_params["spot"] = " ".join([*(f"{w:.4g}" for w in weights), clicked["method"]])
-        return Spot(clicked["method"], weights)
+    if clicked and clicked["method"] in maps:  # else its triangle is no longer drawn
+        spot = Spot(clicked["method"], tuple(float(clicked[name]) for name in ("w0", "w1", "w2")))
+        st.query_params["spot"] = spot.word
+        return spot
     default = Spot(maps[1] if len(maps) > 1 else maps[0], MIDDLE)
     word = st.query_params.get("spot")
     if word is None:

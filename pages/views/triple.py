@@ -22,11 +22,11 @@ from pages.ui.runs import result_of, visible
 from pages.ui.triangle import (
     chosen_rows,
     chosen_spot,
-    reference_control,
+    order_control,
     side_control,
     triangle_checks,
     triples_so_far,
-    view_controls,
+    view_of,
 )
 from pages.ui.triangle_answers import show_answers
 from pages.ui.triangle_cycle import show_cycle
@@ -51,12 +51,12 @@ if networks is None:
     st.stop()
 note_refused(networks, "triple", triangle_checks(networks))
 
-*places, matching, reference, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="top")
+*places, matching, order, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="top")
 shown = group_controls(places)
 with matching:
     together = together_control()
-with reference:
-    ordered = reference_control(networks)
+with order:
+    ordered, triple = order_control(networks)
 with more.popover("Finer", icon=":material/grid_on:"):
     side = side_control()
 config = replace(ordered, method=methods_of(picked, together), side=side)
@@ -66,7 +66,7 @@ result = result_of(config, triples_so_far(config, shown))
 if result is None:
     st.stop()
 
-view = view_controls(config, shown)
+view = view_of(config, shown, triple)
 resolution = 1 / captions.measured(config, view.split)
 look = {"split": view.split, "measure": view.measure}
 shows = (result.id, config.labels, view)
@@ -107,22 +107,23 @@ show_cycle(result, config, view)
 see, attempt = st.columns(2)
 see.markdown(
     "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
-    "mixtures, with more of the corner that is near. Pale points are as good as the corners, dark ones are worse.\n\n"
+    "mixtures, with more of the corner that is near. Where there is no colour it is as good as the corners; the "
+    "stronger the colour, the worse.\n\n"
     "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
     "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
     "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
-    "- **Strong**: *one* order for each network is good for all pairs at once. In the picture: the whole triangle is "
-    "pale, its lower side too.\n"
+    "- **Strong**: *one* order for each network is good for all pairs at once. In the picture: no colour in the "
+    "whole triangle, nor on its lower side.\n"
     "- **Neither**: there is a hill also on the direct lines."
 )
 attempt.markdown(
-    "**Try this.** Choose another reference, and another side becomes the dark one. Add merge_many: no network "
+    "**Try this.** Choose another reference, and another side becomes the worst one. Add merge_many: no network "
     "is the reference, so all three sides share the cost. "
     + (
         "Load more networks of the same shape: single triples differ by many points."
         if config.load
-        else "Raise the width to 128, then 512: first the sides turn pale, then the inside. Take the seeds 0 1 2 3 4 5 "
-        "to see the mean over fifteen triples."
+        else "Raise the width to 128, then 512: first the sides lose their colour, then the inside. Take the seeds "
+        "0 1 2 3 4 5: single triples differ by many points."
     )
 )
 learning_curves(config)
@@ -133,11 +134,10 @@ if tables.open:
         tables.caption(text)
         rows = visible(result, config, name)
         tables.dataframe(rows.replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
-place = " ".join([*(f"{weight:.4g}" for weight in spot.weights), spot.method])
 take_away(
     config,
     result,
     chart,
-    {**view.address(), "spot": place},
+    {**view.address(), "spot": spot.word},
     [table_file(result, config, name) for name in ("barriers", "simplex", "via")],
 )

@@ -105,7 +105,10 @@ def test_methods_that_match_all_at_once_get_the_third_triangle(app, store):
     assert test.selectbox(key="beside").options == ["activation", "merge_many"]
     assert test.selectbox(key="beside").value == "merge_many"
     assert "Merge many:** 100% of the units come home" in text(test)
+    test.session_state["triangle"] = {"selection": {"spot": [{"w0": 0, "w1": 0, "w2": 1, "method": "merge_many"}]}}
+    assert "**Merge many.** A corner: C (seed 2) alone" in text(clean(test.run()))
     test.selectbox(key="beside").set_value("activation").run()
+    assert "**Activation matching.** A corner: C (seed 2) alone" in text(test)
     assert "Merge many" not in pictures(clean(test)) and "Activation matching" in pictures(test)
 
 
@@ -125,25 +128,22 @@ def test_points_have_no_pictures(app, store):
     assert "1,000 test points" in text(test)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "note"),
-    [
-        ({"together": "magic"}, "together: magic cannot be used; choose one of: merge_many, cycle_consistent."),
-        ({"reference": "7"}, "reference: 7 cannot be used; choose one of: 0, 1, 2."),
-        ({"triple": "0-1"}, "triple: 0-1 cannot be used; choose one of: all, 0-1-2."),
-        ({"side": "many"}, "side: many cannot be used; a whole number from 1 to 200 would be right."),
-        ({"spot": "0.9 0.9 0.9 weight"}, "spot: 0.9 0.9 0.9 weight cannot be used; three shares that add up to 1"),
-        ({"spot": "0.5 0.5 0 magic"}, "spot: 0.5 0.5 0 magic cannot be used"),
-        ({"beside": "magic"}, "beside: magic cannot be used; choose one of: none, random, weight"),
-    ],
-)
-def test_a_bad_value_in_the_address_falls_back_with_a_note(app, store, parameters, note):
+@pytest.mark.parametrize("spot", ["0.9 0.9 0.9 weight", "0.5 0.5 0 magic", "middle"])
+def test_bad_values_in_the_address_fall_back_with_a_note(app, store, spot):
     triple(store, side=24)
-    triple(store)
-    usual = {name: value for name, value in SMALL.items() if name not in parameters}
-    test = clean(app("triple", **usual, **parameters))
-    assert any(note in warning.value for warning in test.warning), [w.value for w in test.warning]
-    assert test.get("vega_lite_chart")
+    bad = {"side": "many", "together": "magic", "reference": "7", "triple": "0-1", "beside": "magic"}
+    test = clean(app("triple", **{**SMALL, **bad, "spot": spot}))
+    notes = " ".join(warning.value for warning in test.warning)
+    for said in (
+        "together: magic cannot be used; choose one of: merge_many, cycle_consistent.",
+        "reference: 7 cannot be used; choose one of: 0, 1, 2.",
+        "triple: 0-1 cannot be used; choose one of: all, 0-1-2.",
+        "side: many cannot be used; a whole number from 1 to 200 would be right.",
+        "beside: magic cannot be used; choose one of: none, random, weight",
+        f"spot: {spot} cannot be used; three shares that add up to 1 and a method",
+    ):
+        assert said in notes
+    assert "The middle: 33% A (seed 0)" in text(test) and test.get("vega_lite_chart")
 
 
 def test_two_loaded_networks_are_too_few(app, stored):
