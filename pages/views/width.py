@@ -92,15 +92,19 @@ for words in (
 
 see, attempt = st.columns(2)
 see.markdown(
-    "**What you see.** From left to right networks get wider, and barriers fall. Two networks matched to each other "
-    "come below the dotted line first: that is *weak* connectivity. Both matched to a third, each has one order of its "
-    "units that has to do for every partner: that is *strong* connectivity, and it takes more width. The whole "
-    "triangle asks for it everywhere between all three."
+    "**What you see.** From left to right networks get wider, and barriers fall. As a rule two networks matched to "
+    "each other come below the dotted line first: that is *weak* connectivity. Both matched to a third, each has one "
+    "order of its units that has to do for every partner: that is *strong* connectivity, and it takes more width. The "
+    "whole triangle asks for it everywhere between all three."
+)
+more = (
+    "Take six seeds: they make twenty triples, of which five are drawn, and every point gets an interval."
+    if triples == 1
+    else "Draw more triples with *Most pairs* in the sidebar: the intervals shrink."
 )
 attempt.markdown(
-    "**Try this.** Take six seeds: they make twenty triples, of which five are drawn, and every point gets an interval "
-    "(*Most pairs* in the sidebar draws more). Type 512 after the last width. Match all at once with merge_many: does "
-    "the triangle come down sooner? Click a point that lies far from its mean."
+    f"**Try this.** {more} Type 512 after the last width. Match all at once with merge_many: does the triangle come "
+    "down sooner? Click a point that lies far from its mean."
 )
 
 tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")

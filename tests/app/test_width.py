@@ -19,8 +19,8 @@ ASKED = {"widths": "2 3 4", "seeds": "0 1 2", "epochs": "3"}
 @pytest.fixture(scope="module")
 def result(store):
     """A small result, and all that it is made of, in the module's store; also the pairs on the front page."""
-    for seeds in ((0, 1), CONFIG.seeds):
-        lmc.run(computed(lmc.Pair(seeds=seeds, recipe=CONFIG.recipe)), store=store, device="cpu")
+    for seeds, width in (((0, 1), 32), ((0, 1, 2), 32), ((0, 1, 2), 3)):
+        lmc.run(computed(lmc.Pair(seeds=seeds, width=width, recipe=CONFIG.recipe)), store=store, device="cpu")
     return lmc.run(CONFIG, store=store, device="cpu")
 
 
