@@ -29,12 +29,13 @@ FIRST_MAPS = ("none", "weight")
 class TriangleView(GroupView):
     """What of the triangles is shown: `triple` is a label or `all`, `one` the triple that single pictures show.
 
-    `labels` are those of its networks, `maps` the methods whose triangles are drawn, `beside` the one that was
-    chosen among others.
+    `members` are the places of its networks, `labels` their labels, `maps` the methods whose triangles are drawn,
+    `beside` the one that was chosen among others.
     """
 
     triple: str
     one: str
+    members: tuple[int, ...]
     labels: tuple[str, ...]
     maps: tuple[str, ...]
     beside: str | None
@@ -163,17 +164,17 @@ def view_of(config: Triple, view: GroupView, triple: str) -> TriangleView:
         measure=view.measure,
         triple=triple,
         one=one,
-        labels=triples[one],
+        members=triples[one],
+        labels=tuple(config.networks()[place].label for place in triples[one]),
         maps=(*first, *others),
         beside=beside,
     )
 
 
-def triple_labels(config: Experiment) -> dict[str, tuple[str, ...]]:
-    """Label of a triple → those of its three networks."""
+def triple_labels(config: Experiment) -> dict[str, tuple[int, ...]]:
+    """Label of a triple → the places of its three networks."""
     labels = [network.label for network in config.networks()]
-    groups = [tuple(labels[place] for place in group) for group in config.members()]
-    return {"-".join(group): group for group in groups}
+    return {"-".join(labels[place] for place in group): group for group in config.members()}
 
 
 def chosen_rows(table: pd.DataFrame, view: TriangleView) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from pages.ui.curves import learning_curves
 from pages.ui.downloads import table_file, take_away
 from pages.ui.figures import choose, show
 from pages.ui.group import group_controls, group_of, methods_of, together_control
+from pages.ui.landscape import landscape
 from pages.ui.own import note_refused
 from pages.ui.picker import current, show_notes
 from pages.ui.runs import result_of, visible
@@ -126,6 +127,7 @@ attempt.markdown(
         "0 1 2 3 4 5: single triples differ by many points."
     )
 )
+landscape(config, view.members, split=view.split, measure=view.measure)
 learning_curves(config)
 
 tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")

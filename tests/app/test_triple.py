@@ -22,6 +22,13 @@ def triple(store, **changed):
     return lmc.run(Triple(**{**own, **changed}), store=store)
 
 
+def errors_at(result, weights):
+    """Method → test error of the mixture with these shares of A and B."""
+    table = result.frame("simplex")
+    at = (table[["w0", "w1"]] - list(weights)).abs().max(axis=1) < 1e-9
+    return table[at & (table["split"] == "test")].set_index("method")["error"].to_dict()
+
+
 def text(test):
     return " ".join(block.value for block in [*test.markdown, *test.caption])
 
@@ -35,6 +42,17 @@ def clean(test):
     return test
 
 
+def test_the_default_shows_at_once(app, no_engine):
+    result = lmc.run(Triple())
+    test = clean(app("triple"))
+    assert len(test.get("vega_lite_chart")) == 4 and not test.warning
+    assert percent(result.metrics["error_barrier.activation.simplex.test"]) in text(test)
+    assert sorted(re.findall(r"wrong on (.*?) of all test data", pictures(test))) == sorted(
+        percent(e) for e in errors_at(result, (8 / 24, 8 / 24)).values()
+    )
+    assert test.code[0].value == "python -m lmc triple"
+
+
 def test_the_sentence_and_the_middle_say_what_the_tables_say(app, store):
     result = triple(store)
     test = clean(app("triple", **SMALL))
@@ -45,10 +63,7 @@ def test_the_sentence_and_the_middle_say_what_the_tables_say(app, store):
     said = f"barrier between B and C is {direct} when they are matched to each other, {via} when both are matched to A"
     assert said in text(test) and f"{percent(simplex[best])} over the whole triangle" in text(test)
     assert "The middle: 33% A (seed 0), 33% B (seed 1), 33% C (seed 2)" in text(test)
-    table = result.frame("simplex")
-    middle = table[(table[["w0", "w1", "w2"]] - 1 / 3).abs().max(axis=1) < 1e-9]
-    for method in METHODS:
-        error = middle.loc[(middle["method"] == method) & (middle["split"] == "test"), "error"].item()
+    for error in errors_at(result, (1 / 3, 1 / 3)).values():
         assert f"wrong on {percent(error)} of all test data" in pictures(test)
     assert "seed 2 joined the chosen ones" in text(test)
     home = result.metrics["home.weight"]
@@ -144,6 +159,16 @@ def test_bad_values_in_the_address_fall_back_with_a_note(app, store, spot):
     ):
         assert said in notes
     assert "The middle: 33% A (seed 0)" in text(test) and test.get("vega_lite_chart")
+
+
+def test_the_plane_goes_through_the_shown_triple(app, store, monkeypatch):
+    triple(store, seeds=(0, 1, 2, 3), method=("none", "weight"))
+    planes = []
+    monkeypatch.setattr("pages.ui.landscape._draw", lambda plane, look: planes.append(plane))
+    test = app("triple", **SMALL, seeds="0 1 2 3", method=["none", "weight"], triple="0-2-3")
+    test.session_state["plane"] = True
+    clean(test.run())
+    assert planes[-1].seeds == (0, 2, 3) and planes[-1].width == 8
 
 
 def test_two_loaded_networks_are_too_few(app, stored):
