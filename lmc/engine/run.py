@@ -25,8 +25,8 @@ class Run:
 
     `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
     which something of it was on a worker, `place` is the last one that it had among those that wait. A run may be made
-    of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of, and it is `hidden`
-    while nobody else asked for it.
+    of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of, and it is
+    `hidden` while nobody else asked for it.
     """
 
     id: str

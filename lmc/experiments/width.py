@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lmc.errors import InputError
-from lmc.experiments.base import Experiment
+from lmc.experiments.base import SHAPE, Experiment
 from lmc.experiments.group import Group
 from lmc.experiments.networks import Loaded, Network
 from lmc.experiments.options import check_number, option
@@ -73,9 +73,15 @@ class Width(Group):
         ]
 
     def networks(self) -> tuple[Network | Loaded, ...]:
-        """The networks of all widths."""
-        found = (network for child in self.children() for network in child.networks())
-        return tuple({network.id: network for network in found}.values())
+        """The networks of all widths, in the order of the widths and the seeds; of seeds that are in some triple."""
+        used = sorted({place for members in self.members() for place in members})
+        shape = {name: getattr(self, name) for name in SHAPE if name != "width"}
+        named = self._named()
+        return tuple(
+            Network(seed=named[place][0], order_seed=named[place][1], recipe=self.recipe, width=width, **shape)
+            for width in self.widths
+            for place in used
+        )
 
     def used(self) -> list[Network | Loaded]:
         return list(self.networks())

@@ -14,10 +14,9 @@ from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.experiments.spelling import option_fields, parse, takes_many
 
 VERSION = "1"
-VIEW_PARAMETERS = (
-    *("lam", "split", "measure", "baseline", "pair", "together", "widths", "side", "comparison", "spot"),
-    *("reference", "triple", "beside", "samples"),
-)
+OWN_PARAMETERS = ("together", "widths", "side", "comparison", "spot", "reference", "triple", "beside", "samples")
+"""Settings of single pages."""
+VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", *OWN_PARAMETERS)
 
 
 PAGES = {"pair": "pair", "triple": "triple", "many": "many", "width": "width", "landscape": "triple"}
@@ -73,7 +72,7 @@ def link(config: Experiment, view: Mapping[str, object]) -> str:
             words["together"] = [method for method in value if method in TOGETHER]
         elif value != () and spec.name not in _UNSPELLED.get(config.name, ("labels",)):
             words[spec.name] = _spelled(value)
-    words.update({name: [str(value)] for name, value in view.items()})
+    words.update({name: value if isinstance(value, list) else [str(value)] for name, value in view.items()})
     parts = urlsplit(str(st.context.url or "http://localhost:8501/"))
     path = f"{parts.path.rpartition('/')[0]}/{PAGES[config.name]}"
     return urlunsplit((parts.scheme, parts.netloc, path, urlencode(words, doseq=True), ""))

@@ -8,11 +8,15 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from lmc.experiments import Many, Triple
 from lmc.experiments.recipe import RECIPE_FIELDS
 from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
 from pages.ui.controls import ALL, CHOICES
+from pages.ui.widths import SHOWN, default_of, usual_widths
 
-UNBOUND = ("shown_method", "shown_layer")  # settings of pages that are not in the address
+OWN = {"together": [], "comparison": SHOWN, "reference": "0", "triple": ALL}
+"""Where settings of single pages start; numbers at the default of their option."""
+FORGOTTEN = ("shown_method", "shown_layer", "beside", "spot")  # what is shown of a result starts at its first again
 
 
 def apply(settings: dict[str, Any]) -> None:
@@ -27,7 +31,9 @@ def reset() -> None:
     apply({})
     _set({name: allowed[0] for name, allowed in CHOICES.items()})
     _set({"pair": ALL, "_asked_notes": []})
-    for name in UNBOUND:
+    _set({"widths": " ".join(map(str, usual_widths(FIRST[1])))})
+    _set({**OWN, "side": default_of(Triple, "side"), "samples": default_of(Many, "samples")})
+    for name in FORGOTTEN:
         st.session_state.pop(name, None)
     for name in [name for name in st.query_params if not name.startswith("embed")]:
         with contextlib.suppress(StreamlitAPIException):  # of widgets on this page, whose values are set above

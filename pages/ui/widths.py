@@ -59,7 +59,7 @@ def widths_control(arch: str) -> tuple[int | float | str, ...]:
 def usual_widths(arch: str) -> list[int]:
     """Doublings that show the story: those of the experiment, and for larger architectures around their own width."""
     if arch == "mlp":
-        return list(_default(Width, "widths"))
+        return list(default_of(Width, "widths"))
     own = get_architecture(arch).default_width
     return sorted({nearest_width(arch, own * factor) for factor in (0.25, 0.5, 1, 2)})
 
@@ -81,10 +81,11 @@ def comparison_control() -> tuple[str, ...]:
 
 def most_triples(config: Pair) -> int:
     """The picker's number of groups; where it stands at its start, that of this experiment."""
-    return int(_default(Width, "groups") if config.groups == _default(Pair, "groups") else config.groups)
+    return int(default_of(Width, "groups") if config.groups == default_of(Pair, "groups") else config.groups)
 
 
-def _default(kind: type[Experiment], name: str) -> Any:
+def default_of(kind: type[Experiment], name: str) -> Any:
+    """Where an option of an experiment starts."""
     return kind.__dataclass_fields__[name].default
 
 

@@ -112,4 +112,5 @@ if tables.open:
     names = {"method": {m: method_label(m) for m in config.method}}
     names["comparison"] = {c: comparison_label(c) for c in table["comparison"].unique()}
     tables.dataframe(table.replace(names), hide_index=True)
-take_away(config, result, chart, view.address(), [table_file(result, config, "widths")])
+shown = {**view.address(), "comparison": [comparison_label(name) for name in comparisons]}
+take_away(config, result, chart, shown, [table_file(result, config, "widths")])

@@ -189,3 +189,19 @@ def test_a_new_list_of_widths_is_computed_with_progress(app, store):
     settle(test)
     assert charts(test) and "at width 5" in text(test) and not test.exception and not test.error
     assert test.code[0].value == "python -m lmc width --epochs 3 --widths 2 5"
+
+
+def test_reset_puts_the_settings_of_this_page_back_too(app, no_engine):
+    test = app("width", widths="2 3", together="merge_many", comparison="Whole triangle", epochs="1")
+    assert test.text_input(key="widths").value == "2 3" and test.multiselect(key="together").value == ["merge_many"]
+    test.button(key="reset").click().run()
+    assert not test.exception and test.text_input(key="widths").value.startswith("8 16 32")
+    assert test.multiselect(key="together").value == [] and len(test.multiselect(key="comparison").value) == 3
+    assert "widths" not in test.query_params and "together" not in test.query_params
+
+
+def test_reset_on_the_triangle(app, no_engine):
+    test = app("triple", side="4", together="merge_many", reference="2")
+    test.button(key="reset").click().run()
+    assert not test.exception and test.number_input(key="side").value == 24
+    assert test.selectbox(key="reference").value == "0" and test.multiselect(key="together").value == []

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import lmc
-from lmc import InputError, Landscape, Many, Pair, Store, Triple, Width, make_recipe
+from lmc import InputError, Landscape, Many, Store, Triple, Width, make_recipe
 from lmc.experiments.landscape import squares
 
 RECIPE = make_recipe(epochs=5)
