@@ -130,7 +130,7 @@ class Matched:
         return identity(self.bench.traced.spec)
 
     def _task(self, states: Sequence[State]) -> Any:
-        from lmc.matching.many import ManyTask
+        from lmc.matching import ManyTask
 
         return ManyTask(self.bench.traced, states, self.bench.data.train_x)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lmc.barriers import BASELINES
 from lmc.errors import InputError
@@ -51,22 +53,7 @@ def pair_controls(config: Pair) -> View:
     """Draw the controls and return the view; λ comes from the address, where the player leaves it."""
     pairs = pair_labels(config)
     columns = st.columns(4, vertical_alignment="top")
-    measure = columns[0].radio(
-        "Show",
-        CHOICES["measure"],
-        horizontal=True,
-        key="measure",
-        bind="query-params",
-        help="Error: share of answers that are wrong. Loss: cross-entropy in nats.",
-    )
-    split = columns[1].radio(
-        "On",
-        CHOICES["split"],
-        horizontal=True,
-        key="split",
-        bind="query-params",
-        help="Training data, or test data that no network was trained on.",
-    )
+    measure, split = measure_and_split(columns)
     baseline = columns[2].selectbox(
         "Barrier above the",
         CHOICES["baseline"],
@@ -95,6 +82,27 @@ def pair_controls(config: Pair) -> View:
         ends=ends(config, pairs[one]),
         lam=asked_lam(),
     )
+
+
+def measure_and_split(places: Sequence[DeltaGenerator]) -> tuple[str, str]:
+    """What is measured and on which data, chosen in the first two of `places`."""
+    measure = places[0].radio(
+        "Show",
+        CHOICES["measure"],
+        horizontal=True,
+        key="measure",
+        bind="query-params",
+        help="Error: share of answers that are wrong. Loss: cross-entropy in nats.",
+    )
+    split = places[1].radio(
+        "On",
+        CHOICES["split"],
+        horizontal=True,
+        key="split",
+        bind="query-params",
+        help="Training data, or test data that no network was trained on.",
+    )
+    return measure, split
 
 
 def pair_labels(config: Pair) -> dict[str, tuple[int, int]]:

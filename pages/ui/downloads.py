@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
 import streamlit as st
 
 from lmc.charts import export
+from lmc.charts.style import method_label
 from lmc.experiments import Experiment, Pair
 from lmc.experiments.spelling import command
 from lmc.result import Result
@@ -24,6 +26,18 @@ class File(NamedTuple):
     kind: str
     make: Callable[[], bytes | str]
     help: str | None = None
+
+
+def show_tables(methods: Sequence[str], tables: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+    """Draw the tables below one another, each under its caption if it has one; closed until asked for."""
+    box = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
+    if not box.open:
+        return
+    names = {"method": {method: method_label(method) for method in methods}}
+    for text, make in tables.items():
+        if text:
+            box.caption(text)
+        box.dataframe(make().replace(names), hide_index=True)
 
 
 def take_away(

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lmc.errors import InputError
 from lmc.experiments import TOGETHER, Group, Pair
-from pages.ui.controls import CHOICES
+from pages.ui.controls import measure_and_split
 
 Kind = TypeVar("Kind", bound=Group)
 
@@ -72,21 +72,5 @@ def together_control() -> list[str]:
 
 def group_controls(places: Sequence[DeltaGenerator] = ()) -> GroupView:
     """Measure and split, as on the page of pairs, in the first two of `places` or in a row of their own."""
-    columns = places or st.columns([1, 1, 2], vertical_alignment="top")
-    measure = columns[0].radio(
-        "Show",
-        CHOICES["measure"],
-        horizontal=True,
-        key="measure",
-        bind="query-params",
-        help="Error: share of answers that are wrong. Loss: cross-entropy in nats.",
-    )
-    split = columns[1].radio(
-        "On",
-        CHOICES["split"],
-        horizontal=True,
-        key="split",
-        bind="query-params",
-        help="Training data, or test data that no network was trained on.",
-    )
+    measure, split = measure_and_split(places or st.columns([1, 1, 2], vertical_alignment="top"))
     return GroupView(split=split, measure=measure)

@@ -6,12 +6,11 @@ from functools import partial
 import streamlit as st
 
 from lmc.charts.many import merged_chart
-from lmc.charts.style import method_label
 from lmc.charts.triple_answer import many_answer
 from lmc.experiments import Many
 from pages.ui import captions
 from pages.ui.curves import learning_curves
-from pages.ui.downloads import table_file, take_away
+from pages.ui.downloads import show_tables, table_file, take_away
 from pages.ui.figures import show
 from pages.ui.group import group_controls, group_of, methods_of, together_control
 from pages.ui.middle import middle_table
@@ -88,10 +87,5 @@ attempt.markdown(
 )
 learning_curves(config)
 
-tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
-if tables.open:
-    for name, text in TABLES.items():
-        tables.caption(text)
-        rows = visible(result, config, name)
-        tables.dataframe(rows.replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
+show_tables(config.method, {text: partial(visible, result, config, name) for name, text in TABLES.items()})
 take_away(config, result, chart, view.address(), [table_file(result, config, name) for name in TABLES])

@@ -7,11 +7,10 @@ import streamlit as st
 from lmc.barriers import BASELINES
 from lmc.charts.answer import pair_answer
 from lmc.charts.barrier import barrier_bars, path_chart
-from lmc.charts.style import method_label
 from pages.ui import captions
 from pages.ui.controls import ALL, keep_lam, pair_controls
 from pages.ui.curves import learning_curves
-from pages.ui.downloads import networks_file, table_file, take_away
+from pages.ui.downloads import networks_file, show_tables, table_file, take_away
 from pages.ui.figures import show
 from pages.ui.landscape import landscape
 from pages.ui.match import show_match
@@ -19,6 +18,8 @@ from pages.ui.picker import current, show_notes
 from pages.ui.player import lambda_player
 from pages.ui.player_data import player_data
 from pages.ui.runs import pair_result, visible
+
+TABLES = {"barriers": "Barriers, above the line between the ends", "path": "Path", "layers": "Layers"}
 
 config = current()
 st.title("Two networks, one line", anchor=False)
@@ -77,18 +78,7 @@ show_match(result, config, view.one, networks)
 landscape(config, view.members, split=view.split, measure=view.measure)
 learning_curves(config)
 
-tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
-if tables.open:
-    for name, text in (
-        ("barriers", "Barriers, above the line between the ends"),
-        ("path", "Path"),
-        ("layers", "Layers"),
-    ):
-        tables.caption(text)
-        tables.dataframe(
-            visible(result, config, name).replace({"method": {m: method_label(m) for m in config.method}}),
-            hide_index=True,
-        )
+show_tables(config.method, {text: partial(visible, result, config, name) for name, text in TABLES.items()})
 take_away(
     config,
     result,

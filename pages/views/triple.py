@@ -7,13 +7,12 @@ import streamlit as st
 
 from lmc.charts.edges import edges_chart
 from lmc.charts.references import references_chart
-from lmc.charts.style import method_label
 from lmc.charts.triangle import triangle_charts
 from lmc.charts.triple_answer import triple_answer
 from lmc.experiments import Triple
 from pages.ui import captions
 from pages.ui.curves import learning_curves
-from pages.ui.downloads import table_file, take_away
+from pages.ui.downloads import show_tables, table_file, take_away
 from pages.ui.figures import choose, show
 from pages.ui.group import group_controls, group_of, methods_of, together_control
 from pages.ui.landscape import landscape
@@ -130,12 +129,7 @@ attempt.markdown(
 landscape(config, view.members, split=view.split, measure=view.measure)
 learning_curves(config)
 
-tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
-if tables.open:
-    for name, text in TABLES.items():
-        tables.caption(text)
-        rows = visible(result, config, name)
-        tables.dataframe(rows.replace({"method": {m: method_label(m) for m in config.method}}), hide_index=True)
+show_tables(config.method, {text: partial(visible, result, config, name) for name, text in TABLES.items()})
 take_away(
     config,
     result,

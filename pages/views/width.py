@@ -4,12 +4,11 @@ from functools import partial
 
 import streamlit as st
 
-from lmc.charts.style import method_label
 from lmc.charts.width import comparison_label, width_chart
 from lmc.experiments import Width
 from pages.ui import captions
 from pages.ui.address import link
-from pages.ui.downloads import table_file, take_away
+from pages.ui.downloads import show_tables, table_file, take_away
 from pages.ui.figures import choose
 from pages.ui.group import group_controls, group_of, methods_of, together_control
 from pages.ui.own import note_refused
@@ -107,10 +106,7 @@ attempt.markdown(
     "down sooner? Click a point that lies far from its mean."
 )
 
-tables = st.expander("The data as tables", icon=":material/table:", key="tables", on_change="rerun")
-if tables.open:
-    names = {"method": {m: method_label(m) for m in config.method}}
-    names["comparison"] = {c: comparison_label(c) for c in table["comparison"].unique()}
-    tables.dataframe(table.replace(names), hide_index=True)
+named = {"comparison": {name: comparison_label(name) for name in table["comparison"].unique()}}
+show_tables(config.method, {"": lambda: table.replace(named)})
 shown = {**view.address(), "comparison": [comparison_label(name) for name in comparisons]}
 take_away(config, result, chart, shown, [table_file(result, config, "widths")])
