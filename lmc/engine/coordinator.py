@@ -185,7 +185,7 @@ class Coordinator:
             await self.cluster.connect()
             if children := config.children():
                 passage.over()
-                results = await self._children(run, children)
+                results = await self._children(run, children, config.turns())
                 result = config.joined(results, time.perf_counter() - start)
             else:
                 networks = await self._networks(run, config, passage)
@@ -193,9 +193,10 @@ class Coordinator:
                 result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
 
-    async def _children(self, run: Run, configs: list[Experiment]) -> list[Result]:
+    async def _children(self, run: Run, configs: list[Experiment], turns: list[int]) -> list[Result]:
         """The results of the experiments that the run is made of; each is a run that others may share."""
-        children = [self._child(run, config) for config in configs]
+        begun = {place: self._child(run, configs[place]) for place in turns}
+        children = [begun[place] for place in sorted(begun)]
         run.children = list(children)
         try:
             for ended in asyncio.as_completed([self._ended(child) for child in children]):

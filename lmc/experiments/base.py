@@ -244,8 +244,12 @@ class Experiment:
     # Some experiments are made of others, each with a result of its own; they have nothing to run themselves.
 
     def children(self) -> list[Experiment]:
-        """The experiments that this one is made of, in the order in which they are run; most have none."""
+        """The experiments that this one is made of; most have none."""
         return []
+
+    def turns(self) -> list[int]:
+        """The places of the children in the order in which they are begun."""
+        return list(range(len(self.children())))
 
     def gathered(self, results: Sequence[Result]) -> dict[str, Table]:
         """The tables, from the results of all children or of those that are done."""

@@ -48,10 +48,14 @@ class Triple(Group):
     group_size: ClassVar[int] = 3
 
     side: int = option(24, "steps along a side of the triangle", low=1, high=200)
+    references: int = option(
+        3, "so many of a triple's networks are, in turn, the reference that the other two meet at", low=1, high=3
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_whole("side")
+        self._check_whole("references")
 
     def run_part(self, part: tuple[int, ...], work: Work) -> Piece:
         """One triple: match, measure the segments and the triangle. Reports progress; may raise Stopped."""
@@ -126,7 +130,7 @@ class _Triangle:
                 self.rows["barriers"].append({**where, **curve.barriers(self.bench.lams, split)})
                 values = zip(self.bench.lams, curve.losses[split], curve.errors[split], strict=True)
                 self.rows["path"] += [{**where, "lam": lam, "loss": loss, "error": e} for lam, loss, e in values]
-        for reference, (i, j) in enumerate(((1, 2), (0, 2), (0, 1))):
+        for reference, (i, j) in list(enumerate(((1, 2), (0, 2), (0, 1))))[: self.config.references]:
             via = self.mixtures.segment(matched, ((i, matched.to(reference, i)), (j, matched.to(reference, j))))
             direct = self._direct(matched, i, j)
             for split in via.losses:

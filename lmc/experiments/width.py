@@ -65,12 +65,19 @@ class Width(Group):
             Triple(
                 **shared,
                 width=width,
+                references=1,
                 seeds=tuple(named[place][0] for place in members),
                 order_seeds=tuple(named[place][1] for place in members),
             )
             for width in self.widths
             for members in self.members()
         ]
+
+    def turns(self) -> list[int]:
+        """The narrowest first, so that points come soon; the widest before the last but one, which ends beside it."""
+        places = list(range(len(self.widths) * len(self.members())))
+        one = len(self.members())
+        return [*places[: -2 * one], *places[-one:], *places[-2 * one : -one]]
 
     def networks(self) -> tuple[Network | Loaded, ...]:
         """The networks of all widths, in the order of the widths and the seeds; of seeds that are in some triple."""
@@ -99,7 +106,7 @@ class Width(Group):
         return _metrics(rows(tables["widths"]))
 
 
-_OWN = ("width", "widths", "seeds", "order_seeds", "groups", "load", "labels")
+_OWN = ("width", "widths", "references", "seeds", "order_seeds", "groups", "load", "labels")
 
 
 def _metrics(found: Sequence[dict[str, Any]]) -> dict[str, float]:
