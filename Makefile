@@ -24,7 +24,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -p no:xdist -s $(ARGS)
 
 pretrained: $(VENV)/.app
-	$(BIN)/python -m scripts.build_pretrained
+	$(BIN)/python -m scripts.build_pretrained $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it with make PYTHON=python3.11')"

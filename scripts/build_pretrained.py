@@ -1,7 +1,12 @@
-"""Train the networks that ship with the project and compute the results that the app opens with: `make pretrained`."""
+"""Make what ships with the project: tiny networks, and the results that the app opens with (`make pretrained`).
 
+What ships already stays as it is, to the bit; with --anew everything is trained and computed again.
+"""
+
+import argparse
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import lmc
@@ -9,7 +14,8 @@ from lmc.experiments import METHODS, Pair, Triple, make_recipe
 from lmc.store import SHIPPED, Store
 
 SEEDS = (0, 1, 2)
-PRESETS = (
+CONFIGS = (
+    *(Pair(seeds=seeds, method=METHODS) for seeds in (SEEDS, (0, 1), (0, 2), (1, 2))),  # all three are one stack
     Pair(dataset="moons", method=METHODS),
     Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS),
     Triple(),
@@ -17,17 +23,29 @@ PRESETS = (
 
 
 def main() -> None:
-    """Rebuild `models/pretrained` from nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(folder, shipped=None)
-        groups = (SEEDS, (0, 1), (0, 2), (1, 2))  # all three first: they are trained in one stack
-        configs = [*(Pair(seeds=seeds, method=METHODS) for seeds in groups), *PRESETS]
-        results = [lmc.run(config, store=store, device="cpu") for config in configs]
+    """Add what is missing in `models/pretrained`, and remove what is of no use."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--anew", action="store_true", help="train every network again")
+    if parser.parse_args().anew:
         shutil.rmtree(SHIPPED, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        results = [lmc.run(config, store=store, device="cpu") for config in CONFIGS]
         for kind in ("networks", "results"):
-            shutil.copytree(Path(folder) / kind, SHIPPED / kind, ignore=shutil.ignore_patterns("used"))
-        for result in results:
-            print(result.id, result.config["dataset"], result.config["arch"], result.config["seeds"], result.metrics)
+            shutil.copytree(
+                Path(folder) / kind, SHIPPED / kind, ignore=shutil.ignore_patterns("used"), dirs_exist_ok=True
+            )
+    keep_only(SHIPPED / "results", [result.id for result in results])
+    keep_only(SHIPPED / "networks", [id for result in results for id in result.networks])
+    for result in results:
+        print(result.id, result.config["dataset"], result.config["arch"], result.config["seeds"])
+
+
+def keep_only(folder: Path, names: Iterable[str]) -> None:
+    """Remove every other entry of the folder."""
+    for entry in folder.iterdir():
+        if entry.name not in set(names):
+            shutil.rmtree(entry)
 
 
 if __name__ == "__main__":
