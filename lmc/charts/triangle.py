@@ -7,7 +7,7 @@ networks that were both matched to A. Every cell is one measured mixture.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -34,8 +34,9 @@ SPOT = "spot"
 LETTERS = ("A", "B", "C")
 
 _GAP = 0.1  # between triangles, in sides
-_ABOVE, _BELOW, _LEGENDS = 76, 46, 62  # pixels for titles, for the names of corners, and for what colours mean
-_HEIGHTS = {1: 560, 2: 560, 3: 500}  # fewer triangles are drawn larger
+_ABOVE, _NAMES, _LINE = 76, 46, 24  # pixels for titles, for the names of corners, for a line of words beneath
+_LEGENDS, _BESIDE = 62, 780  # pixels for what colours mean; from so wide a chart on, legends stand beside each other
+_LARGEST = {1: 430, 2: 430, 3: 345}  # pixels of a side: fewer triangles are drawn larger
 _NARROW = 190  # pixels of a side below which words are short
 # Zero is transparent, so that it is the background of whatever theme the page has.
 _HEAT = {0.0: (242, 170, 40, 0.0), 0.25: (236, 146, 24, 0.75), 0.6: (214, 88, 0, 1.0), 1.0: (168, 22, 66, 1.0)}
@@ -51,6 +52,8 @@ def triangle_charts(
     labels: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     shown: str = "excess",
+    spot: tuple[str, Sequence[float]] | None = None,
+    beneath: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """One triangle for each method, side by side on one colour scale, from the table `simplex` of a triple.
 
@@ -63,8 +66,9 @@ def triangle_charts(
     points = mixtures(simplex, split, measure)
     order = list(methods or style.ordered_methods(points["method"]))
     maps = [_Map(method, choose_rows(points, "method", method), place) for place, method in enumerate(order)]
-    space = _space(len(maps))
-    cells = pd.concat([_cells(one, measure, shown) for one in maps])
+    lines = [list((beneath or {}).get(method, ())) for method in order]
+    space = _space(len(maps), max(map(len, lines)))
+    cells = pd.concat([_cells(one, measure, shown, spot) for one in maps])
     top = max(float(cells["color"].max()), _LOWEST_TOP[measure])
     cells = cells.assign(rim=_rims(cells["color"] / top))
     title = f"{split.capitalize()} {style.MEASURES[measure]} {_SHOWN[shown]}"
@@ -72,9 +76,12 @@ def triangle_charts(
     if measure == "error":
         layers += _connected(maps, space)
     layers += [_ring(cells, space), *_titles(maps, measure, space), *_names(maps, labels, space)]
+    layers += _beneath(maps, lines, space)
     triples = frame(simplex, ["triple"])["triple"].nunique()
     description = _describe(maps, split, measure, triples)
-    return style.finish(alt.layer(*layers), description, height=_HEIGHTS.get(len(maps), 450))
+    # Vega's own signal: on a narrow page the triangles are small, and so is the chart.
+    chart = alt.layer(*layers).add_params(alt.param(name="height", expr=space.height))
+    return style.finish(chart, description, height=space.highest)
 
 
 class _Map(NamedTuple):
@@ -103,31 +110,43 @@ class _Space(NamedTuple):
     side: str
     left: str
     under: str
+    legends: str
+    height: str
+    highest: int
 
     def cell(self, steps: int) -> str:
         """The size at which a shape in steps of the grid is as large as it should be."""
         return f"pow(2 * {self.side} / {steps}, 2)"
 
 
-def _space(count: int) -> _Space:
+def _space(count: int, lines: int) -> _Space:
     across = round(count * (1 + _GAP) - _GAP, 6)
-    side = f"min(width / {across}, (height - {_ABOVE + _BELOW + _LEGENDS}) / {HIGH})"
+    largest = _LARGEST.get(count, 300)
+    side = f"min(width / {across}, {largest})"
     left, under = f"(width - {across} * {side}) / 2", f"({_ABOVE} + {HIGH} * {side})"
+    legends = f"({under} + {_NAMES + _LINE * lines})"
+    height = f"{legends} + (width < {_BESIDE} ? {2 * _LEGENDS} : {_LEGENDS}) + padding.top + padding.bottom"
+    highest = round(_ABOVE + HIGH * largest + _NAMES + _LINE * lines + _LEGENDS)
     xs = alt.Scale(
         domain=[0, across], nice=False, zero=False, range=[alt.ExprRef(left), alt.ExprRef(f"width - {left}")]
     )
     ys = alt.Scale(domain=[0, HIGH], nice=False, range=[alt.ExprRef(under), _ABOVE])
-    return _Space(alt.X("x:Q", scale=xs, axis=None), alt.Y("y:Q", scale=ys, axis=None), side, left, under)
+    x, y = alt.X("x:Q", scale=xs, axis=None), alt.Y("y:Q", scale=ys, axis=None)
+    return _Space(x, y, side, left, under, legends, height, highest)
 
 
-def _cells(one: _Map, measure: str, shown: str) -> pd.DataFrame:
-    """One row for each cell: place, shape, colour, and what the tooltip says."""
+def _cells(one: _Map, measure: str, shown: str, spot: tuple[str, Sequence[float]] | None) -> pd.DataFrame:
+    """One row for each cell: place, shape, colour, what the tooltip says, and whether it is ringed from the start."""
     grid = grid_rows(one.points)
     weights = grid[WEIGHTS].to_numpy(float)
     mix = [", ".join(f"{style.percent(w)} {n}" for n, w in zip(LETTERS, row, strict=True) if w) for row in weights]
     shapes = {zero: _path(zero) for zero in itertools.product((False, True), repeat=3) if not all(zero)}
     cells = grid[["method", *WEIGHTS]].assign(**one.at(weights), name=style.method_label(one.method), mix=mix)
+    ringed = np.zeros(len(grid), bool)
+    if spot and spot[0] == one.method:
+        ringed[np.abs(weights - np.asarray(spot[1])).sum(1).argmin()] = True
     return cells.assign(
+        ringed=ringed,
         steps=grid_steps(grid),
         shape=[shapes[tuple((row < 1e-9).tolist())] for row in weights],
         color=grid[shown].round(5),
@@ -142,7 +161,7 @@ def _path(zero: tuple[bool, ...]) -> str:
 
 def _heat(cells: pd.DataFrame, space: _Space, top: float, measure: str, title: str) -> alt.Chart:
     bar = alt.Legend(
-        orient="none", legendX=alt.ExprRef(space.left), legendY=alt.ExprRef(f"{space.under} + {_BELOW}"),
+        orient="none", legendX=alt.ExprRef(space.left), legendY=alt.ExprRef(space.legends),
         direction="horizontal", title=title, titleLimit=560, gradientLength=260, gradientThickness=14,
         tickCount=4, format=".0%" if measure == "error" else "~g",
     )  # fmt: skip
@@ -172,9 +191,11 @@ def _rims(heights: pd.Series[float]) -> list[str]:
 
 
 def _ring(cells: pd.DataFrame, space: _Space) -> alt.Chart:
-    """A ring around the cell that was clicked."""
+    """A ring around the cell that was clicked, before any click around the one that is ringed from the start."""
     size = alt.value(alt.ExprRef(f"max(200, {space.cell(cells['steps'].iloc[0])})"))
-    ring = alt.Chart(cells).transform_filter({"param": SPOT, "empty": False})
+    clicked, unclicked = ({"param": SPOT, "empty": empty} for empty in (False, True))
+    seen: Any = {"or": [clicked, {"and": ["datum.ringed", unclicked]}]}
+    ring = alt.Chart(cells).transform_filter(seen)
     marked = ring.mark_point(filled=False, color=style.INK, strokeWidth=3, opacity=1)
     return marked.encode(x=space.x, y=space.y, size=size)
 
@@ -193,8 +214,8 @@ def _connected(maps: Sequence[_Map], space: _Space) -> list[alt.Chart]:
     """The line around what is connected, and what it means."""
     around = pd.concat([one.lines(connected_edge(grid_rows(one.points))) for one in maps])
     legend = alt.Legend(
-        orient="none", legendX=alt.ExprRef(f"{space.left} + (width < 780 ? 0 : 440)"),
-        legendY=alt.ExprRef(f"{space.under} + {_BELOW} + (width < 780 ? 62 : 0)"),
+        orient="none", legendX=alt.ExprRef(f"{space.left} + (width < {_BESIDE} ? 0 : 440)"),
+        legendY=alt.ExprRef(f"{space.legends} + (width < {_BESIDE} ? {_LEGENDS} : 0)"),
         title=None, symbolType="stroke", symbolSize=900, symbolStrokeWidth=3, labelLimit=330,
     )  # fmt: skip
     words = f"Connected inside (at most {100 * style.CONNECTED:g} points)"
@@ -242,6 +263,21 @@ def _names(maps: Sequence[_Map], labels: Sequence[str] | None, space: _Space) ->
         look = look if k else {"baseline": "bottom", "dy": -7, "align": "center"}
         named = text.mark_text(color=style.NETWORK_COLORS[letter], fontWeight="bold", limit=room, **look)
         layers.append(named.encode(x=space.x, y=space.y, text="brief:N"))
+    return layers
+
+
+def _beneath(maps: Sequence[_Map], lines: Sequence[Sequence[str]], space: _Space) -> list[alt.Chart]:
+    """The words of each triangle, centred below the names of its corners."""
+    middles = [one.at([0.0, 0.5, 0.5]) for one, line in zip(maps, lines, strict=True) if line]
+    layers = []
+    for place in range(max(map(len, lines))):
+        rows = pd.concat(middles).assign(line=[line[place] if place < len(line) else "" for line in lines if line])
+        fitting = alt.ExprRef(f"clamp({space.side} / 13, 10, {16 if place else 18})")
+        text = alt.Chart(rows).mark_text(
+            color=style.INK, baseline="top", dy=36 + _LINE * place, fontSize=fitting,
+            fontWeight="normal" if place else "bold",
+        )  # fmt: skip
+        layers.append(text.encode(x=space.x, y=space.y, text="line:N"))
     return layers
 
 

@@ -18,6 +18,9 @@ _UNMATCHED = ("none", "random")
 Heights = dict[str, float]
 """Comparison → barrier, mean over triples."""
 
+_MATCHED = {"strong": "Strong connectivity", "weak": "Weak, not strong", "none": "Neither weak nor strong"}
+_BARE = {"strong": "Connected as they are", "weak": "Pairs connected, not all", "none": "Not connected"}
+
 
 def triple_answer(
     barriers: Table,
@@ -63,6 +66,30 @@ def triple_answer(
     return f"{numbers}{verdict}.{_round_trip(cycle, method, split, measure)}"
 
 
+def verdicts(barriers: Table, *, split: str = "test") -> dict[str, tuple[str, str]]:
+    """For each method which connectivity its error barriers show, and the worst pair alone, as two short lines.
+
+    From the table `barriers` of a triple; with several triples of their means.
+    """
+    names = ("triple", "method", "comparison", "split", "error_barrier")
+    rows = choose_rows(frame(barriers, names), "split", split)
+    found = {str(m): _heights(of_method, "error_barrier") for m, of_method in rows.groupby("method", sort=False)}
+    return {
+        method: (
+            (_BARE if method in _UNMATCHED else _MATCHED)[connectivity(heights)],
+            f"worst pair alone: {_above(max(heights[name] for name in PAIRS))}",
+        )
+        for method, heights in found.items()
+    }
+
+
+def connectivity(heights: Heights) -> str:
+    """`strong` if the whole triangle is connected, `weak` if each pair is when it is matched alone, else `none`."""
+    if max(heights["simplex"], heights["1-2 via 0"]) <= CONNECTED:
+        return "strong"
+    return "weak" if all(heights[name] <= CONNECTED for name in PAIRS) else "none"
+
+
 def _heights(rows: pd.DataFrame, column: str) -> Heights:
     return {str(name): float(value) for name, value in rows.groupby("comparison")[column].mean().items()}
 
@@ -78,18 +105,19 @@ def _verdict(found: Heights, bare: Heights, wider: int | None) -> str:
     if bare and bare["simplex"] <= CONNECTED:
         return ": all three are connected even without a permutation, strong connectivity with nothing to match"
     following = f"; try width {wider}" if wider else ""
-    if max(found["simplex"], found["1-2 via 0"]) <= CONNECTED:
+    if connectivity(found) == "strong":
         return ": with one permutation for each network all three are connected, which is strong connectivity"
-    apart = [name for name in PAIRS if found[name] > CONNECTED]
-    if not apart:
+    if connectivity(found) == "weak":
         return f": each pair alone is connected, but not all three at once: weak connectivity, not strong{following}"
-    named = "" if "1-2 direct" in apart else f" ({', '.join(_apart(name, found[name]) for name in apart)})"
+    apart = [name for name in PAIRS if found[name] > CONNECTED]
+    named = "" if "1-2 direct" in apart else f" ({', '.join(f'{PAIRS[name]} {_above(found[name])}' for name in apart)})"
     return f": not even each pair alone is connected{named}, so neither weak nor strong connectivity{following}"
 
 
-def _apart(name: str, height: float) -> str:
-    just = "just above " if percent(height) == percent(CONNECTED) else ""
-    return f"{PAIRS[name]} {just}{percent(height)}"
+def _above(height: float) -> str:
+    """A barrier in percent that does not look connected where it is not."""
+    just = "just above " if height > CONNECTED and percent(height) == percent(CONNECTED) else ""
+    return f"{just}{percent(height)}"
 
 
 def _round_trip(cycle: Table | None, method: str, split: str, measure: str) -> str:

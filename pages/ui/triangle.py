@@ -23,6 +23,7 @@ from pages.ui.progress import Partly
 MIDDLE = (1 / 3, 1 / 3, 1 / 3)
 FIRST_MAPS = ("none", "weight")
 """The methods of the first two triangles; the third can be chosen."""
+_FIRST = "_first_spot"
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,18 @@ def chosen_rows(table: pd.DataFrame, view: TriangleView) -> pd.DataFrame:
     return rows if view.triple == ALL else rows[rows["triple"] == view.triple]
 
 
+def first_spot(maps: Sequence[str]) -> Spot:
+    """The point that has a ring until one is clicked: the one in the address, or the middle.
+
+    It stays the same when a click changes the address, or the chart would be drawn anew.
+    """
+    clicked = st.session_state.get("triangle", {}).get("selection", {}).get("spot")
+    if not clicked or _FIRST not in st.session_state:
+        st.session_state[_FIRST] = _asked(maps)[0]
+    first: Spot = st.session_state[_FIRST]
+    return first
+
+
 def chosen_spot(clicked: dict[str, Any], maps: Sequence[str]) -> Spot:
     """The point that was clicked, or else the one in the address, or else the middle; the address keeps it.
 
@@ -192,16 +205,23 @@ def chosen_spot(clicked: dict[str, Any], maps: Sequence[str]) -> Spot:
         spot = Spot(clicked["method"], tuple(float(clicked[name]) for name in ("w0", "w1", "w2")))
         st.query_params["spot"] = spot.word
         return spot
+    spot, wrong = _asked(maps)
+    if wrong:
+        right = "three shares that add up to 1 and a method, such as `0.5 0.25 0.25 weight`, would be right"
+        st.warning(f"{InputError('spot', wrong, right)} The middle is shown instead.", icon=":material/info:")
+    return spot
+
+
+def _asked(maps: Sequence[str]) -> tuple[Spot, str | None]:
+    """The point in the address, or the middle; and what stands there, if it is no point."""
     default = Spot(maps[1] if len(maps) > 1 else maps[0], MIDDLE)
     word = st.query_params.get("spot")
     if word is None:
-        return default
+        return default, None
     try:
-        return _read(word, maps)
+        return _read(word, maps), None
     except ValueError:
-        right = "three shares that add up to 1 and a method, such as `0.5 0.25 0.25 weight`, would be right"
-        st.warning(f"{InputError('spot', word, right)} The middle is shown instead.", icon=":material/info:")
-        return default
+        return default, word
 
 
 def _read(word: str, maps: Sequence[str]) -> Spot:

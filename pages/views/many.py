@@ -34,7 +34,7 @@ if networks is None:
     st.stop()
 note_refused(networks, "many", {"together": check_together, "samples": check_option(Many, "samples")})
 
-*places, matching, more = st.columns([3, 3, 6, 3], vertical_alignment="top")
+*places, matching, more = st.columns([3, 3, 6, 3], vertical_alignment="bottom")
 view = group_controls(places)
 with matching:
     together = together_control()

@@ -8,7 +8,7 @@ import streamlit as st
 from lmc.charts.edges import edges_chart
 from lmc.charts.references import references_chart
 from lmc.charts.triangle import triangle_charts
-from lmc.charts.triple_answer import triple_answer
+from lmc.charts.triple_answer import triple_answer, verdicts
 from lmc.experiments import Triple
 from pages.ui import captions
 from pages.ui.curves import learning_curves
@@ -22,6 +22,7 @@ from pages.ui.runs import result_of, visible
 from pages.ui.triangle import (
     chosen_rows,
     chosen_spot,
+    first_spot,
     order_control,
     side_control,
     triangle_checks,
@@ -51,7 +52,7 @@ if networks is None:
     st.stop()
 note_refused(networks, "triple", triangle_checks(networks))
 
-*places, matching, order, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="top")
+*places, matching, order, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="bottom")
 shown = group_controls(places)
 with matching:
     together = together_control()
@@ -73,8 +74,11 @@ shows = (result.id, config.labels, view)
 simplex, path, via, barriers = (
     chosen_rows(visible(result, config, name), view) for name in ("simplex", "path", "via", "barriers")
 )
-chart = partial(triangle_charts, simplex, **look, labels=view.corner_labels, methods=view.maps)
-spot = chosen_spot(choose("triangle", chart, *shows), view.maps)
+found = verdicts(barriers, split=view.split) if view.measure == "error" else None
+chart = partial(triangle_charts, simplex, **look, labels=view.corner_labels, methods=view.maps, beneath=found)
+first = first_spot(view.maps)
+ringed = partial(chart, spot=(first.method, first.weights))
+spot = chosen_spot(choose("triangle", ringed, *shows, first), view.maps)
 answer = partial(triple_answer, barriers, **look, width=config.width, wider=captions.wider(config))
 st.markdown(f"#### {answer(resolution=resolution)}")
 for words in (
@@ -85,6 +89,29 @@ for words in (
 ):
     if words:
         st.caption(words)
+see, attempt = st.columns(2)
+see.markdown(
+    "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
+    "mixtures, with more of the corner that is near. Where there is no colour it is as good as the corners; the "
+    "stronger the colour, the worse. Two are connected if nothing between them is more than 2 points worse; below each "
+    "triangle stands which connectivity that makes.\n\n"
+    "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
+    "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
+    "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
+    "- **Strong**: *one* order for each network is good for all pairs at once. In the picture: no colour in the "
+    "whole triangle, nor on its lower side.\n"
+    "- **Neither**: there is a hill also on the direct lines."
+)
+attempt.markdown(
+    "**Try this.** Choose another reference, and another side becomes the worst one. Add merge_many: no network "
+    "is the reference, so all three sides share the cost. "
+    + (
+        "Load more networks of the same shape: single triples differ by many points."
+        if config.load
+        else "Raise the width to 128, then 512: first the sides lose their colour, then the inside. Take the seeds "
+        "0 1 2 3 4 5: single triples differ by many points."
+    )
+)
 show_answers(result, config, view, spot)
 
 st.subheader("The edges: B–C via A against B–C direct", anchor=False)
@@ -104,28 +131,6 @@ st.caption(
 )
 show_cycle(result, config, view)
 
-see, attempt = st.columns(2)
-see.markdown(
-    "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
-    "mixtures, with more of the corner that is near. Where there is no colour it is as good as the corners; the "
-    "stronger the colour, the worse.\n\n"
-    "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
-    "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
-    "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
-    "- **Strong**: *one* order for each network is good for all pairs at once. In the picture: no colour in the "
-    "whole triangle, nor on its lower side.\n"
-    "- **Neither**: there is a hill also on the direct lines."
-)
-attempt.markdown(
-    "**Try this.** Choose another reference, and another side becomes the worst one. Add merge_many: no network "
-    "is the reference, so all three sides share the cost. "
-    + (
-        "Load more networks of the same shape: single triples differ by many points."
-        if config.load
-        else "Raise the width to 128, then 512: first the sides lose their colour, then the inside. Take the seeds "
-        "0 1 2 3 4 5: single triples differ by many points."
-    )
-)
 landscape(config, view.members, split=view.split, measure=view.measure)
 learning_curves(config)
 

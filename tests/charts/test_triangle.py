@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -106,8 +107,39 @@ def test_cells_say_what_they_are() -> None:
 
 
 def test_a_click_selects_weights_and_method() -> None:
-    (spot,) = fixed_spec(triangle_charts(simplex()))["params"]
-    assert spot["name"] == SPOT and spot["select"]["fields"] == ["w0", "w1", "w2", "method"]
+    spot = next(p for p in fixed_spec(triangle_charts(simplex()))["params"] if p["name"] == SPOT)
+    assert spot["select"]["fields"] == ["w0", "w1", "w2", "method"]
+
+
+def test_the_cell_nearest_to_a_point_has_the_ring_from_the_start() -> None:
+    rows = rows_of(triangle_charts(simplex(), spot=("weight", (0.3, 0.36, 0.34))))
+    ringed = [r for r in rows if r.get("ringed")]
+    assert [(r["method"], r["mix"]) for r in ringed] == [("weight", "33% A, 33% B, 33% C")]
+    assert not any(r.get("ringed") for r in rows_of(triangle_charts(simplex())))
+
+
+def test_the_first_ring_is_drawn_and_without_a_point_there_is_none() -> None:
+    without, ringed = (to_svg(triangle_charts(simplex(), spot=spot)) for spot in (None, ("none", (1.0, 0.0, 0.0))))
+    ring = r'<path[^>]*role="graphics-symbol"[^>]*stroke-width="3"'
+    assert len(re.findall(ring, ringed)) == 1 and not re.search(ring, without)
+
+
+def test_words_stand_beneath_their_triangle_the_first_bold() -> None:
+    beneath = {"weight": ("Neither", "pairs alone: 7%"), "none": ("Apart",)}
+    svg = to_svg(triangle_charts(simplex(), methods=("none", "weight"), beneath=beneath), width=1200)
+    places = {word: float(re.search(rf"translate\(([\d.]+),[^>]*>{word}", svg)[1]) for word in ("Apart", "Neither")}  # type: ignore[index]
+    assert places["Apart"] < 600 < places["Neither"]
+    assert re.search(r'font-weight="bold"[^>]*>Neither', svg) and re.search(r'font-weight="normal"[^>]*>pairs', svg)
+
+
+def test_the_chart_is_as_high_as_its_triangles_need() -> None:
+    three = {"none": 0.6, "weight": 0.05, "activation": 0.0}
+    high = {}
+    for width in (900, 1300, 1700):
+        svg = to_svg(triangle_charts(simplex(heights=three)), width=width)
+        high[width] = float(re.search(r'height="([\d.]+)"', svg)[1])  # type: ignore[index]
+    assert high[900] < high[1300] == high[1700]
+    assert high[900] == pytest.approx(76 + HIGH * 900 / 3.2 + 46 + 62 + 2 * 16, abs=1)
 
 
 def test_networks_methods_and_numbers_are_named() -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lmc.charts.triple_answer import many_answer, triple_answer
+from lmc.charts.triple_answer import many_answer, triple_answer, verdicts
 
 COMPARISONS = ("0-1", "0-2", "1-2 direct", "1-2 via 0", "simplex", "centroid")
 
@@ -68,6 +68,26 @@ def test_without_a_matching_there_is_no_verdict() -> None:
     assert "between B and C is 60%, and over the whole triangle 80%." in said and "Choose a matching method" in said
     assert "connectivity" not in said
     assert "Random permutation: " in triple_answer(barriers({"random": NONE}), width=32)
+
+
+def test_each_method_has_a_verdict_of_its_own() -> None:
+    weak, strong = (0.01, 0.02, 0.015, 0.05, 0.08, 0.06), (0.01, 0.01, 0.005, 0.02, 0.02, 0.02)
+    methods = {"none": NONE, "random": weak, "weight": (0.1,) * 6, "activation": weak, "merge_many": strong}
+    assert verdicts(barriers(methods)) == {
+        "none": ("Not connected", "worst pair alone: 70%"),
+        "random": ("Pairs connected, not all", "worst pair alone: 2.0%"),
+        "weight": ("Neither weak nor strong", "worst pair alone: 10.0%"),
+        "activation": ("Weak, not strong", "worst pair alone: 2.0%"),
+        "merge_many": ("Strong connectivity", "worst pair alone: 1.0%"),
+    }
+
+
+def test_the_verdict_on_several_triples_is_on_their_means() -> None:
+    one, two = ({"weight": (v,) * 6} for v in (0.01, 0.03))
+    assert verdicts(barriers(one, two))["weight"] == ("Strong connectivity", "worst pair alone: 2.0%")
+    just = {"weight": (0.01, 0.0201, 0.01, 0.01, 0.03, 0.02)}
+    assert verdicts(barriers(just))["weight"] == ("Neither weak nor strong", "worst pair alone: just above 2.0%")
+    assert verdicts(barriers(one), split="train")["weight"][0] == "Neither weak nor strong"
 
 
 def test_a_loss_has_no_verdict() -> None:
