@@ -5,7 +5,19 @@
 
 from lmc.engine import EngineError, run
 from lmc.errors import InputError, Stopped, StoreError
-from lmc.experiments import Landscape, Many, Pair, Recipe, Triple, Width, make_recipe
+from lmc.experiments import (
+    Instability,
+    Landscape,
+    Many,
+    Pair,
+    Pruning,
+    Recipe,
+    Trajectory,
+    Transport,
+    Triple,
+    Width,
+    make_recipe,
+)
 from lmc.result import Result
 from lmc.store import Store
 
@@ -13,14 +25,18 @@ __version__ = "0.1.0"
 __all__ = [
     "EngineError",
     "InputError",
+    "Instability",
     "Landscape",
     "Many",
     "Pair",
+    "Pruning",
     "Recipe",
     "Result",
     "Stopped",
     "Store",
     "StoreError",
+    "Trajectory",
+    "Transport",
     "Triple",
     "Width",
     "make_recipe",

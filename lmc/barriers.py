@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CONNECTED = 0.02
+"""Two networks with an error barrier of at most this count as connected."""
 BASELINES = {"line": "the straight line between the end values", "mean": "the mean of the end values"}
 
 

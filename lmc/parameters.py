@@ -30,6 +30,13 @@ class Parameters:
         self._places = {name: place for place, name in enumerate(stacked)}
         self._own, self._gradients = own, gradients
 
+    def alike(self, stacked: State) -> list[Tensor]:
+        """Numbers for the parameters by name, laid out like `tensors`; 1 where a parameter is left out."""
+        whole = {name: stacked.get(name, torch.ones_like(tensor)) for name, tensor in self.named.items()}
+        small = {name: tensor.to(self.named[name]) for name, tensor in whole.items() if name not in self._own}
+        own = [whole[name].to(tensor) for name, tensor in self._own.items()]
+        return [*own, _one_tensor(small)[0]] if small else own
+
     def set_gradients(self, gradients: Sequence[Tensor]) -> None:
         """Give the optimiser these gradients, one a name, in the order of the names."""
         for name, tensor in self._own.items():

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lmc.barriers import CONNECTED
 from lmc.seeds import seed_for
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,7 @@ def connecting_width(
     barriers: Sequence[float] | Array,
     triples: Sequence[Any] | None = None,
     *,
-    threshold: float = 0.02,
+    threshold: float = CONNECTED,
     resolution: float | None = None,
     draws: int = DRAWS,
     seed: int = 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,6 +38,14 @@ class Keeper(States, Protocol):
     ) -> None: ...
     def update_about(self, id: str, changes: Mapping[str, Any]) -> None: ...
     def lock(self, kind: str, id: str, patience: float = -1) -> contextlib.AbstractContextManager[None]: ...
+
+
+def kept(keeper: Keeper, id: str, epochs: Iterable[int]) -> Kept | None:
+    """What the keeper holds of the network at these epochs, None if some of it is not there."""
+    about = keeper.load_about(id)
+    states = {epoch: keeper.load_checkpoint(id, epoch) for epoch in epochs}
+    whole = {epoch: state for epoch, state in states.items() if state is not None}
+    return None if about is None or len(whole) < len(states) else Kept(about, whole)
 
 
 class Shelf:

@@ -7,6 +7,7 @@ training step pays neither for vmap nor for autograd again. Source of the idea: 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
@@ -68,12 +69,23 @@ Step = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor, Tensor], tuple[list
 
 
 def training_step(model: nn.Module, example: tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Tensor]) -> Step:
-    """The step of stacked networks, traced once; `model` must be in train mode.
+    """The step of stacked networks, traced once for a model and the shapes; `model` must be in train mode.
 
     `example` gives the shapes it is made for: parameters `[stack, ...]` in the order of `model.named_parameters()`,
     buffers in that of `buffer_names(model)`, images `[stack, batch, ...]`, labels `[stack, batch]`.
     A stack of one is not batched: convolutions are faster so.
     """
+    shapes = tuple((t.shape, t.dtype, t.device) for t in (*example[0], *example[1], *example[2:]))
+    steps = _STEPS.setdefault(model, {})
+    if shapes not in steps:
+        steps[shapes] = _traced_step(model, example)
+    return steps[shapes]
+
+
+_STEPS: WeakKeyDictionary[nn.Module, dict[object, Step]] = WeakKeyDictionary()
+
+
+def _traced_step(model: nn.Module, example: tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Tensor]) -> Step:
     names, others = [name for name, _ in model.named_parameters()], buffer_names(model)
 
     def loss(parameters: Sequence[Tensor], buffers: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:

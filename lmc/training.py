@@ -30,7 +30,6 @@ from lmc.parameters import Parameters
 from lmc.seeds import generator, seed_for
 from lmc.stacking import (
     State,
-    Step,
     buffer_names,
     has_convolutions,
     is_small,
@@ -40,8 +39,9 @@ from lmc.stacking import (
 )
 from lmc.training_state import Resume, Rows, Saves, Snapshot, digest, restore, tensors_of
 
-__all__ = ["Resume", "Schedule", "Trained", "initial_state", "stack_size", "train"]
+__all__ = ["Fork", "Resume", "Schedule", "Trained", "initial_state", "stack_size", "train"]
 
+Fork = tuple[int, int] | None
 BETWEEN_REPORTS = 0.2  # seconds, in an epoch and while it is tested
 
 
@@ -105,6 +105,9 @@ def train(
     schedule: Schedule,
     *,
     checkpoints: Sequence[int] = (),
+    begin: int = 0,
+    masks: Sequence[Mapping[str, Tensor]] = (),
+    forks: Sequence[Fork] = (),
     report: Callable[[float, str], None] | None = None,
     finished: Callable[[int, Trained], None] | None = None,
     recorded: Callable[[int, Rows], None] | None = None,
@@ -114,6 +117,10 @@ def train(
 
     `model` is a template whose own numbers are not used; starts and dataset share device and dtype. `checkpoints`
     are epochs to keep beside the last one (0: the start). Results are in the order of `starts`.
+
+    The starts are networks after epoch `begin`; schedule and data order go on from there, the optimiser is fresh.
+    `masks` (one a network, 1 where a weight is trained and 0 where it stays 0; tensors that are left out are trained)
+    go with starts that are 0 there. `forks` are (epoch, order seed from then on), one a network, or None.
 
     `report(share, text)` is called after every epoch, and in between as soon as `BETWEEN_REPORTS` have passed and a
     step, or a layer in a test, is done; it may raise to stop. `recorded(place, rows)` hears the new rows of a
@@ -126,13 +133,14 @@ def train(
     size = stack_size(model)
     keep = {*checkpoints, schedule.epochs}
     results: list[Trained] = []
-    step: Step | None = None
     for first in range(0, len(starts), size):
         places = tuple(range(first, min(first + size, len(starts))))
         filled = [*places, *[places[0]] * (size - len(places))]
-        stack = _Stack(model, [starts[p] for p in filled], [order_seeds[p] for p in filled], dataset, schedule, step)
-        step = stack.step
-        reports = _Reports(report, first / len(starts), len(places) / len(starts), schedule.epochs)
+        members = [
+            Member(starts[p], order_seeds[p], forks[p] if forks else None, masks[p] if masks else None) for p in filled
+        ]
+        stack = _Stack(model, members, dataset, schedule, begin)
+        reports = _Reports(report, first / len(starts), len(places) / len(starts), begin, schedule.epochs)
         saves = Saves(resume, places, stack.identity) if resume else None
         stack_results = _train_stack(stack, places, keep, reports, recorded, saves)
         if finished:
@@ -164,7 +172,8 @@ def _train_stack(
         reports.tell(done)
     else:
         trained = [Trained() for _ in places]
-        hear(_record(trained, stack, 0, None, keep, reports))
+        done = stack.begin
+        hear(_record(trained, stack, done, None, keep, reports))
     for epoch in range(done + 1, epochs + 1):
         hear(_record(trained, stack, epoch, stack.run_epoch(epoch, reports), keep, reports))
         if saves and epoch < epochs:
@@ -213,9 +222,11 @@ def _record(
 class _Reports:
     """Tells `report` how far a stack is, whose work is the share from `start` to `start + length` of the whole."""
 
-    def __init__(self, report: Callable[[float, str], None] | None, start: float, length: float, epochs: int) -> None:
-        self._report, self._start, self._length, self._epochs = report, start, length, epochs
-        self.done = 0.0  # epochs
+    def __init__(
+        self, report: Callable[[float, str], None] | None, start: float, length: float, begin: int, epochs: int
+    ) -> None:
+        self._report, self._start, self._length, self._begin, self._epochs = report, start, length, begin, epochs
+        self.done = float(begin)  # epochs
         self._told = time.monotonic()
 
     def tell(self, done: float) -> None:
@@ -223,7 +234,7 @@ class _Reports:
         self.done = done
         if self._report:
             epoch = max(1, math.ceil(done))
-            share = self._start + self._length * done / self._epochs
+            share = self._start + self._length * (done - self._begin) / (self._epochs - self._begin)
             self._report(share, f"training, epoch {epoch} of {self._epochs}")
         self._told = time.monotonic()
 
@@ -248,40 +259,56 @@ class _Reports:
                 handle.remove()
 
 
+@dataclass(frozen=True)
+class Member:
+    """One network of a stack: where it begins, the data that it sees, and the weights that it trains."""
+
+    start: Mapping[str, Tensor]
+    order_seed: int
+    fork: Fork = None
+    mask: Mapping[str, Tensor] | None = None
+
+    def order_at(self, epoch: int) -> int:
+        """The seed of the data order in an epoch."""
+        return self.fork[1] if self.fork and epoch > self.fork[0] else self.order_seed
+
+
 class _Stack:
     """The parameters, gradients and optimiser of the networks that are trained together."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        starts: Sequence[Mapping[str, Tensor]],
-        order_seeds: Sequence[int],
-        dataset: Dataset,
-        schedule: Schedule,
-        step: Step | None,
+        self, model: nn.Module, members: Sequence[Member], dataset: Dataset, schedule: Schedule, begin: int
     ) -> None:
-        self.model, self.order_seeds, self.dataset, self.schedule = model, order_seeds, dataset, schedule
-        self._starts = starts
+        self.model, self.members, self.dataset, self.schedule, self.begin = model, members, dataset, schedule, begin
         self.steps = len(dataset.train_y) // schedule.batch_size
-        states = stack_states(starts)
+        states = stack_states([member.start for member in members])
         self.buffers = {name: states[name] for name in buffer_names(model)}
         self.parameters = Parameters({name: states[name] for name, _ in model.named_parameters()})
+        self.masks = self._masks()
         self.optimizer = _optimizer(self.parameters.tensors, schedule)
         self.device, self.black = dataset.train_x.device, dataset.black()
         model.train()
-        self.step = step or training_step(model, (*self._values(), *self._batch(self._order(1), 0)))
+        self.step = training_step(model, (*self._values(), *self._batch(self._order(1), 0)))
+
+    def _masks(self) -> list[Tensor]:
+        """What the gradients are multiplied by, one for each tensor of the parameters; nothing if all are trained."""
+        masks = [member.mask for member in self.members if member.mask is not None]
+        return self.parameters.alike(stack_states(masks)) if masks else []
 
     def run_epoch(self, epoch: int, reports: _Reports) -> Tensor:
         """One pass over the training set; mean loss of its batches, `[stack]`."""
         order = self._order(epoch)
-        draws = [generator("augment", seed, epoch) for seed in self.order_seeds]
-        total = torch.zeros(len(self.order_seeds), dtype=torch.float64, device=self.device)
+        draws = [generator("augment", member.order_at(epoch), epoch) for member in self.members]
+        total = torch.zeros(len(self.members), dtype=torch.float64, device=self.device)
         values = self._values()
         for i in range(self.steps):
             x, y = self._batch(order, i)
             x = augment(x, self.schedule.augment, draws, self.black)
             gradients, losses = self.step(*values, x, y)
             self.parameters.set_gradients(gradients)
+            for tensor, mask in zip(self.parameters.tensors, self.masks, strict=False):
+                assert tensor.grad is not None
+                tensor.grad.mul_(mask)
             rate = self.schedule.learning_rate((epoch - 1) * self.steps + i, self.steps)
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
@@ -301,14 +328,18 @@ class _Stack:
         """What tells this training from others: starts, order seeds, schedule, data. The module is not looked into."""
         schedule, data = self.schedule, self.dataset
         about = {
-            "orders": self.order_seeds,
+            "begin": self.begin,
+            "orders": [[member.order_seed, member.fork] for member in self.members],
             "data": [data.info.name, data.mean, data.std],
             "schedule": [schedule.epochs, schedule.batch_size, schedule.momentum, schedule.weight_decay],
             "names": [schedule.optimizer, schedule.augment],
             "rates": [schedule.learning_rate(epoch * self.steps, self.steps) for epoch in range(schedule.epochs)],
         }
-        starts = {f"{k}/{name}": tensor for k, start in enumerate(self._starts) for name, tensor in start.items()}
-        return digest(json.dumps(about), {**starts, "train": data.train_y, "test": data.test_y})
+        numbers = {"train": data.train_y, "test": data.test_y}
+        for k, member in enumerate(self.members):
+            for what, state in (("start", member.start), ("mask", member.mask or {})):
+                numbers |= {f"{what}/{k}/{name}": tensor for name, tensor in state.items()}
+        return digest(json.dumps(about), numbers)
 
     def tensors(self) -> State:
         """All that the next epoch depends on, by name."""
@@ -328,7 +359,8 @@ class _Stack:
     def _order(self, epoch: int) -> Tensor:
         """Image numbers in the order of this epoch, `[stack, N]`."""
         n = len(self.dataset.train_y)
-        orders = [torch.randperm(n, generator=generator("order", seed, epoch)) for seed in self.order_seeds]
+        draws = [generator("order", member.order_at(epoch), epoch) for member in self.members]
+        orders = [torch.randperm(n, generator=draw) for draw in draws]
         return torch.stack(orders).to(self.device)
 
     def _batch(self, order: Tensor, i: int) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from lmc.charts import style
 from lmc.charts.summary import Table, check_measure, choose_rows, frame, mean_interval
 
 _OTHERS = {
-    "parents": "Mean of the networks",
-    "best": "Best of the networks",
-    "ensemble": "Ensemble of the networks",
+    "parents": "One network, on average",
+    "best": "The best one",
+    "ensemble": "Ensemble of all",
 }
 """What the merged network is compared with; a permutation changes none of it."""
 
@@ -78,7 +78,7 @@ def merged_means(data: pd.DataFrame, measure: str, resolution: float | None = No
 def _level(parents: float, measure: str) -> list[alt.Chart]:
     """A dotted line up to which merging costs nothing, or for errors no more than counts as connected."""
     points = style.CONNECTED if measure == "error" else 0.0
-    words = f"{100 * points:g} points above the mean" if points else "mean of the networks"
+    words = f"{100 * points:g} points worse than one network" if points else "one network, on average"
     at = alt.Chart(pd.DataFrame({"value": [parents + points], "text": [words]}))
     rule = at.mark_rule(color=style.INK, strokeDash=[2, 4], strokeWidth=2).encode(x="value:Q")
     text = at.mark_text(color=style.INK, align="left", baseline="bottom", dx=-4, fontSize=style.FONT["label"])

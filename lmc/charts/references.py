@@ -39,8 +39,9 @@ def references_chart(
     rows["place"] = rows["name"] + rows["kind"]
     rows["what"] = rows["kind"].map(_KINDS)
     rows["text"] = [style.readable(v, measure) for v in rows["value"]]
-    marks = _marks(rows, methods, split, measure)
-    words = _describe(rows, split, measure, data["triple"].nunique())
+    triples = data["triple"].nunique()
+    marks = _marks(rows, methods, split, measure, several=triples > 1)
+    words = _describe(rows, split, measure, triples)
     return style.finish(alt.layer(*marks), words, height=90 + 3 * (20 + 52 * len(methods)))
 
 
@@ -65,7 +66,7 @@ def _networks(reference: int, labels: Sequence[str] | None) -> str:
     return f"{pair} via {style.network_label(letter, labels[reference]) if labels else letter}"
 
 
-def _marks(rows: pd.DataFrame, methods: Sequence[str], split: str, measure: str) -> list[alt.Chart]:
+def _marks(rows: pd.DataFrame, methods: Sequence[str], split: str, measure: str, *, several: bool) -> list[alt.Chart]:
     names = [style.method_label(m) for m in methods]
     unit = "" if measure == "error" else " (nats)"
     title = f"{split.capitalize()} {measure} barrier{unit}: ○ matched to each other, ● via the third"
@@ -85,7 +86,9 @@ def _marks(rows: pd.DataFrame, methods: Sequence[str], split: str, measure: str)
         color=alt.Color("name:N", scale=colors, legend=legend),
         tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in tips],
     )
-    marks = [base.mark_rule(strokeWidth=3, opacity=0.6).encode(x=alt.X("low:Q", scale=scale), x2="high:Q")]
+    marks = []
+    if several:
+        marks.append(base.mark_rule(strokeWidth=3, opacity=0.6).encode(x=alt.X("low:Q", scale=scale), x2="high:Q"))
     for kind, filled in (("direct", False), ("via", True)):
         dot = base.mark_point(size=190, strokeWidth=3, opacity=1, filled=filled)
         marks.append(dot.transform_filter(alt.datum.kind == kind))

@@ -11,8 +11,7 @@ from typing import Any
 
 import altair as alt
 
-CONNECTED = 0.02
-"""A barrier of error up to this counts as connected (the dotted line)."""
+from lmc.barriers import CONNECTED as CONNECTED  # the dotted line of charts
 
 INK = "currentColor"
 """The text colour of whatever page a chart stands on; `export` puts in a fixed one."""

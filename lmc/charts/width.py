@@ -20,13 +20,14 @@ COMPARISON_LABELS = {
     "simplex": "Whole triangle",
     "centroid": "Middle of the triangle",
 }
+CONNECTIVITY = {"direct": "weak", "1-2 direct": "weak", "1-2 via 0": "strong", "simplex": "strong"}
+"""Comparison → the connectivity of networks that have no barrier in it; the middle alone does not say."""
 PAIRS = ("0-1", "0-2", "1-2 direct")
 """The comparisons of two networks matched to each other; `direct` is their mean in each triple."""
 
 _GAP = 0.13  # between two panels, in widths of a panel
 _DODGE = 0.12  # between the methods at one width, in doublings of the width
-_THRESHOLD = "width < 560 ? '≤ 2: connected' : '2 points or less: connected'"
-_ERROR_TICKS = [0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1]
+_ERROR_TICKS = [0, style.CONNECTED, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1]
 _COLUMNS = ("width", "triple", "method", "comparison", "split")
 
 
@@ -137,10 +138,11 @@ class _Panels:
         return alt.X("x:Q", scale=alt.Scale(domain=[0, right], nice=False, zero=False), axis=axis)
 
     def frame(self) -> pd.DataFrame:
-        """One row for each panel: x, x2, middle, title."""
+        """One row for each panel: x, x2, title, asks."""
         left = [self.left(i) for i in range(len(self.ticks))]
         titles = [comparison_label(c) for c in self.comparisons]
-        return pd.DataFrame({"x": left, "x2": [v + self.span for v in left], "title": titles})
+        asks = [f"{CONNECTIVITY[c]} connectivity" if c in CONNECTIVITY else "" for c in self.comparisons]
+        return pd.DataFrame({"x": left, "x2": [v + self.span for v in left], "title": titles, "asks": asks})
 
 
 def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str, *, whole: bool) -> alt.Y:
@@ -158,18 +160,27 @@ def _y(means: pd.DataFrame, singles: pd.DataFrame, split: str, measure: str, *, 
 
 
 def _frames(axis: _Panels, measure: str) -> list[alt.Chart]:
-    """The title of each panel, and in each the line below which networks count as connected."""
+    """The title of each panel, and in each the line below which networks count as connected.
+
+    The word stands where networks are narrow and curves are high.
+    """
     panels = alt.Chart(axis.frame())
-    size, limit = (f"width < 560 ? 11.5 : {full}" for full in (17, 14)), alt.ExprRef(f"width / {len(axis.ticks)} - 4")
-    title_size, words_size = map(alt.ExprRef, size)
-    words: dict[str, Any] = {"align": "left", "baseline": "bottom", "color": style.INK, "limit": limit, "dx": 2}
-    title = panels.mark_text(fontSize=title_size, fontWeight="bold", **words)
-    layers = [title.encode(x="x:Q", y=alt.value(-12), text="title:N")]
+    wide = f"(width / {len(axis.ticks)})"
+    words: dict[str, Any] = {"align": "left", "color": style.INK, "dx": 2}
+    title = panels.mark_text(
+        fontSize=alt.ExprRef(f"clamp({wide} / 12, 10, 17)"), fontWeight="bold", baseline="bottom",
+        limit=alt.ExprRef(f"{wide} - 4"), **words,
+    )  # fmt: skip
+    asked = panels.mark_text(fontSize=alt.ExprRef(f"clamp({wide} / 12, 10, 15)"), baseline="bottom", **words)
+    layers = [
+        title.encode(x="x:Q", y=alt.value(-32), text="title:N"),
+        asked.encode(x="x:Q", y=alt.value(-12), text="asks:N"),
+    ]
     if measure == "error":
         at = alt.Chart(axis.frame().assign(value=style.CONNECTED))
         rule = at.mark_rule(color=style.INK, strokeDash=[2, 4], strokeWidth=2)
         layers.append(rule.encode(x="x:Q", x2="x2:Q", y="value:Q"))
-        below = at.mark_text(text=alt.ExprRef(_THRESHOLD), fontSize=words_size, dy=-4, **words)
+        below = at.mark_text(text="connected", fontSize=14, baseline="top", dy=5, **words)
         layers.append(below.encode(x="x:Q", y="value:Q"))
     return layers
 
@@ -193,7 +204,7 @@ def _singles(singles: pd.DataFrame, y: alt.Y, measure: str) -> list[alt.Chart]:
 
 def _means(means: pd.DataFrame, y: alt.Y, methods: list[str], measure: str) -> list[alt.Chart]:
     names = [style.method_label(m) for m in methods]
-    legend = style.top_legend(columns=3, offset=52, symbolType="stroke")
+    legend = style.top_legend(columns=3, offset=72, symbolType="stroke")
     colors = alt.Scale(domain=names, range=[style.method_color(m) for m in methods])
     dashes = alt.Scale(domain=names, range=[style.method_dash(m) for m in methods])
     color = alt.Color("name:N", scale=colors, legend=legend)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmc.charts.style import CONNECTED, method_label, ordered_methods, readable
 from lmc.charts.summary import Table, check_measure
-from lmc.charts.width import comparison_label, triple_barriers
+from lmc.charts.width import CONNECTIVITY, comparison_label, triple_barriers
 from lmc.scaling import Crossing, connecting_width
 
 _SUBJECTS = {
@@ -41,6 +41,8 @@ def width_answer(
     if rows.empty:
         raise ValueError(f"no rows with method {chosen!r} and comparison {comparison!r}")
     subject = _SUBJECTS.get(comparison, f"the {{}} barrier {comparison_label(comparison)}").format(f"{split} {measure}")
+    if measure == "error" and comparison in CONNECTIVITY and chosen not in _UNMATCHED:
+        subject += f" ({CONNECTIVITY[comparison]} connectivity)"
     said = f"{_with(chosen)} {subject} {_course(rows, measure)}"
     if measure == "loss":
         return f"{said}."

@@ -13,20 +13,20 @@ from lmc.engine import tasks
 from lmc.engine.cluster import Cluster
 from lmc.engine.door import Passage
 from lmc.engine.job import Job, sentence
+from lmc.engine.parts import Parts
 from lmc.engine.run import Run
 from lmc.engine.trainings import Trainings, held
 from lmc.errors import EngineError, InputError, StoreError
-from lmc.experiments import EXPERIMENTS, Experiment, Network
+from lmc.experiments import EXPERIMENTS, Experiment
 from lmc.experiments.importing import Gathered
 from lmc.limits import Limits, check_limits
-from lmc.result import Piece, Result
+from lmc.result import Result
 from lmc.shelf import Kept
 from lmc.store import Store
 
 log = logging.getLogger("lmc.engine")
 REMEMBERED = 200  # ended runs
 TICK = 0.25  # seconds
-TRIES = 3  # at networks that are damaged: trained again, they are whole
 FILES_AT_ONCE = 2  # each is in memory several times on its way to a worker
 
 
@@ -188,8 +188,7 @@ class Coordinator:
                 results = await self._children(run, children, config.turns())
                 result = config.joined(results, time.perf_counter() - start)
             else:
-                networks = await self._networks(run, config, passage)
-                pieces = await self._parts(run, config, networks)
+                pieces = await Parts(run, config, self.cluster, self.store, self.trainings).compute(passage)
                 result = config.merged(pieces, time.perf_counter() - start)
             await asyncio.to_thread(self.store.save_result, result)
 
@@ -224,76 +223,6 @@ class Coordinator:
         if run.task:
             await asyncio.wait([run.task])
         return run
-
-    async def _networks(self, run: Run, config: Experiment, passage: Passage) -> dict[str, Kept]:
-        """The networks that the parts read, by id; those that the store does not hold, or not whole, are trained."""
-        for _ in range(TRIES):
-            await self._trained(run, config, passage)
-            found, unreadable = await asyncio.to_thread(self._read, config)
-            if not unreadable:
-                return found
-            self.trainings.damaged |= unreadable
-            if any(not isinstance(network, Network) for network in config.used()):
-                break
-        right = "the store no longer holds it whole; load its file or train it again"
-        raise InputError("load" if config.load else "seeds", " ".join(sorted(unreadable)), right)
-
-    async def _trained(self, run: Run, config: Experiment, passage: Passage) -> None:
-        """Until the store holds every network that has to be trained; others may pass when workers have them."""
-        while True:
-            joined = await self.trainings.join(
-                run.id, config.wanted(), run.device, run.data_dir, priority=-2 * run.number
-            )
-            if not joined.more:
-                return passage.over()
-            run.trainings += [t for t in joined.trainings if t not in run.trainings]
-            leaving = asyncio.create_task(passage.over_after(t.sent for t in joined.trainings))
-            try:
-                await joined.wait()
-            except InputError:  # a network that another run wanted may have diverged
-                if await asyncio.to_thread(self.trainings.missing, config.wanted()):
-                    raise
-            finally:
-                leaving.cancel()
-
-    async def _parts(self, run: Run, config: Experiment, networks: dict[str, Kept]) -> list[Piece]:
-        """All parts, spread over the workers; those of an early run come before the trainings of a later one."""
-        priority, parts = -2 * run.number + 1, config.parts()
-        futures = {
-            id: self.cluster.hold(f"hold-{id}-{run.number}", (id, kept), priority) for id, kept in networks.items()
-        }
-
-        async def one(place: int, part: tuple[int, ...]) -> None:
-            job = Job(self.cluster, "part", f"{run.id}-{place}", run.device, run.data_dir)
-            run.jobs.append(job)
-            read = [futures[network.id] for network, _ in config.reads(part)]
-            piece = await job.run(tasks.run_part, config.name, config.to_json(), part, held=read, priority=priority)
-            if job in run.jobs:  # the run may have ended meanwhile
-                run.jobs.remove(job)
-            run.pieces[place] = piece
-
-        running = [asyncio.create_task(one(place, part)) for place, part in enumerate(parts)]
-        try:
-            await asyncio.gather(*running)
-        finally:
-            for task in running:
-                task.cancel()
-            for future in futures.values():
-                future.release()
-        return run.ordered_pieces()
-
-    def _read(self, config: Experiment) -> tuple[dict[str, Kept], set[str]]:
-        """The networks that the parts read, and the ids of those that cannot be read."""
-        found, unreadable = {}, set()
-        for network, epochs in config.looked_at().items():
-            about = self.store.load_about(network.id)
-            states = {epoch: self.store.load_checkpoint(network.id, epoch) for epoch in epochs}
-            whole = {epoch: state for epoch, state in states.items() if state is not None}
-            if about is None or len(whole) < len(states):
-                unreadable.add(network.id)
-            else:
-                found[network.id] = Kept(about, whole)
-        return found, unreadable
 
     async def _files(self, run: Run, labels: list[tuple[str, str]], activation: str | None) -> None:
         folder, turns = self.store.run_folder(run.id), asyncio.Semaphore(FILES_AT_ONCE)

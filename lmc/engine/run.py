@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Any
 
 from lmc.engine.job import Job
@@ -24,7 +24,8 @@ class Run:
     """`state` is one of waiting, running, done, failed, stopped; times are in seconds since the epoch.
 
     `askers` are the sessions that asked for it, `looks` when each session last looked; `busy` counts the seconds in
-    which something of it was on a worker, `place` is the last one that it had among those that wait. A run may be made
+    which something of it was on a worker, `place` is the last one that it had among those that wait; after its
+    `trainings` so many networks come `later`. A run may be made
     of `children`, whose `results` come by and by; `parents` are the ids of the runs that it is part of, and it is
     `hidden` while nobody else asked for it.
     """
@@ -44,6 +45,7 @@ class Run:
     askers: set[str] = field(default_factory=set)
     looks: dict[str, float] = field(default_factory=dict)
     trainings: list[Training] = field(default_factory=list)
+    later: int = 0
     jobs: list[Job] = field(default_factory=list)
     pieces: dict[int, Piece] = field(default_factory=dict)
     content: dict[str, Any] | None = None
@@ -99,7 +101,9 @@ class Run:
         before = 0.0
         if self.config is not None and self.trainings:
             before = self.config.training_share
-        trained = _mean([1.0 if t.task and t.task.done() else t.share for t in self.trainings])
+        sizes = [len(t.networks) for t in self.trainings]
+        shares = [1.0 if t.task and t.task.done() else t.share for t in self.trainings]
+        trained = sum(map(mul, sizes, shares)) / (sum(sizes) + self.later) if sizes else 1.0
         parts = len(self.config.parts()) if self.config is not None else max(1, len(self.jobs))
         done = (len(self.pieces) + sum(job.share for job in self.jobs)) / parts
         return min(1.0, before * trained + (1 - before) * done)
@@ -166,7 +170,3 @@ class Run:
         self.state, self.error, self.ended = state, error, time.time()
         for part in (self.askers, self.trainings, self.jobs, self.pieces, self.children, self.results):
             part.clear()
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 1.0

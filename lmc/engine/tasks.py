@@ -15,7 +15,6 @@ from lmc.engine.versions import program
 from lmc.errors import InputError, Stopped
 from lmc.experiments import EXPERIMENTS, Network
 from lmc.experiments.importing import Gathered, gather
-from lmc.experiments.recipe import Recipe
 from lmc.result import Piece
 from lmc.shelf import Kept, Shelf
 
@@ -100,19 +99,31 @@ def speaking(call: Call) -> Iterator[Speaker]:
 
 
 def train(
-    call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int]
+    call: Call, networks: Sequence[Mapping[str, Any]], epochs: Sequence[int], needed: Sequence[tuple[str, Kept]]
 ) -> tuple[dict[str, Kept], InputError | None]:
-    """Train one stack; its networks by id, with the checkpoints asked for, and what is to be said if one diverged."""
+    """Train one stack; its networks by id, with the checkpoints asked for, and what is to be said if one diverged.
+
+    `needed` are the networks that this training goes out from.
+    """
     with speaking(call) as speaker:
-        shelf = Shelf(states=speaker)
+        shelf = Shelf(dict(needed), states=speaker)
         work = replace(_work(call, shelf, speaker), recorded=speaker.recorded)
+        wanted, diverged = [Network.from_json(content) for content in networks], None
         try:
-            work.checkpoints([network_from(content) for content in networks], epochs, speaker)
+            work.checkpoints(wanted, epochs, speaker)
         except InputError as error:
-            if not shelf.networks:
-                raise
-            return shelf.networks, error
-        return shelf.networks, None
+            diverged = error
+        found = {id: kept for n in wanted if (id := n.id) and (kept := _new(shelf, id, epochs)) is not None}
+        if diverged and not found:
+            raise diverged
+        return found, diverged
+
+
+def _new(shelf: Shelf, id: str, epochs: Sequence[int]) -> Kept | None:
+    """What the shelf has of a network at these epochs."""
+    kept = shelf.networks.get(id)
+    checkpoints = {e: state for e, state in kept.checkpoints.items() if e in epochs} if kept else {}
+    return Kept(kept.about, checkpoints) if kept and checkpoints else None
 
 
 def run_part(
@@ -131,14 +142,6 @@ def load_file(
     with speaking(call):
         shelf = Shelf()
         return gather(content, name, label, shelf, activation), shelf.networks
-
-
-def network_from(content: Mapping[str, Any]) -> Network:
-    """The network that `to_json` described."""
-    recipe: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content["recipe"].items()
-    }
-    return Network(**{**content, "recipe": Recipe(**recipe)})
 
 
 def warm_up() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from lmc.engine import tasks
 from lmc.engine.cluster import Cluster
 from lmc.engine.job import Job
-from lmc.errors import StoreError
+from lmc.errors import EngineError, StoreError
 from lmc.experiments import Network
-from lmc.experiments.work import state_name, together
-from lmc.shelf import Kept
+from lmc.experiments.trainer import state_name
+from lmc.experiments.work import together
+from lmc.shelf import Kept, kept
 from lmc.store import Store
 
 log = logging.getLogger("lmc.engine")
@@ -55,10 +56,11 @@ class Training:
 
 
 class Trainings:
-    """All trainings of one engine. `count` is how many networks it has trained or begun to."""
+    """All trainings of one engine. `count` is how many networks it has trained or begun to, `ended` how many trainings
+    are over."""
 
     def __init__(self, cluster: Cluster, store: Store) -> None:
-        self.cluster, self.store, self.count = cluster, store, 0
+        self.cluster, self.store, self.count, self.ended = cluster, store, 0, 0
         self.damaged: set[str] = set()  # ids of networks whose files are there, but cannot be read
         self._running: dict[str, Training] = {}
 
@@ -66,7 +68,7 @@ class Trainings:
         self, run: str, wanted: Sequence[Wanted], device: str, data_dir: str | None, priority: int
     ) -> Joined:
         """The trainings that `run` has to wait for until the store holds what it wants; missing ones are started."""
-        missing = await asyncio.to_thread(self.missing, wanted)
+        missing, later = await asyncio.to_thread(self._split, wanted)
         running = {id(t): t for network, _ in missing if (t := self._running.get(network.id))}
         fresh = [(network, epochs) for network, epochs in missing if network.id not in self._running]
         for networks, epochs in await stacks(fresh):
@@ -79,11 +81,47 @@ class Trainings:
             training.task = asyncio.create_task(self._train(training, device, data_dir))
             training.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits
             running[id(training)] = training
-        return Joined(run, list(running.values()), bool(missing))
+        return Joined(run, list(running.values()), bool(missing), later)
 
     def missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
-        """What the store does not hold."""
-        return [(n, epochs) for n, epochs in wanted if not self._holds(n.id, epochs)]
+        """What the store does not hold and can be trained now: it holds what that needs."""
+        return self._split(wanted)[0]
+
+    def _split(self, wanted: Iterable[Wanted]) -> tuple[list[Wanted], int]:
+        """What can be trained now, and how many networks are to be trained after that, a level counting as one."""
+        held: dict[tuple[str, tuple[int, ...]], bool] = {}
+        left: dict[tuple[str, tuple[int, ...]], Wanted] = {}
+
+        def look(network: Network, checkpoints: Sequence[int]) -> bool:
+            stages = network.stages(checkpoints)
+            for stage in stages:
+                if (key := (network.id, stage)) not in held:
+                    held[key] = self._holds(*key)
+                    if not held[key]:
+                        for needed in network.needs(stage):
+                            look(*needed)
+                        left[key] = (network, stage)
+            return all(held[network.id, stage] for stage in stages)
+
+        for network, checkpoints in wanted:
+            look(network, checkpoints)
+        now = [(n, stage) for n, stage in left.values() if all(look(*needed) for needed in n.needs(stage))]
+        return now, len(left) - len(now)
+
+    def _asked(self, networks: Sequence[Network], epochs: Sequence[int]) -> tuple[list[Any], list[tuple[str, Kept]]]:
+        """What a worker is told: the networks as plain data, and the stored ones that they need.
+
+        Raises EngineError for one that cannot be read.
+        """
+        needed: dict[str, Kept] = {}
+        for network in networks:
+            for other, wanted in network.needs(epochs):
+                found = kept(self.store, other.id, wanted)
+                if found is None:
+                    self.damaged.add(other.id)
+                    raise EngineError(f"network {other.label} was damaged; asked for again, it is trained anew")
+                needed.setdefault(other.id, Kept(found.about)).checkpoints.update(found.checkpoints)
+        return [network.to_json() for network in networks], list(needed.items())
 
     def _holds(self, id: str, epochs: Iterable[int]) -> bool:
         return id not in self.damaged and self.store.holds(id, epochs)
@@ -96,6 +134,7 @@ class Trainings:
                 if left:
                     await self._on_worker(training, left, device, data_dir)
         finally:
+            self.ended += 1
             training.sent.set()
             for network in training.networks:
                 self._running.pop(network.id, None)
@@ -119,8 +158,8 @@ class Trainings:
         job.on_sent = training.sent.set
         job.on_saved = lambda: saving.add(asyncio.create_task(save()))
         try:
-            configs = [network.to_json() for network in networks]
-            found, diverged = await job.run(tasks.train, configs, training.epochs, priority=training.priority)
+            configs, needed = await asyncio.to_thread(self._asked, networks, training.epochs)
+            found, diverged = await job.run(tasks.train, configs, training.epochs, needed, priority=training.priority)
             await asyncio.to_thread(self._keep, found)
         finally:
             await asyncio.gather(*saving, return_exceptions=True)
@@ -129,16 +168,19 @@ class Trainings:
             raise diverged
 
     def _keep(self, found: dict[str, Kept]) -> None:
-        for id, kept in found.items():
-            self.store.save_network(id, kept.about, kept.checkpoints)
+        for id, network in found.items():
+            self.store.save_network(id, network.about, network.checkpoints)
             self.damaged.discard(id)
 
 
 class Joined:
-    """What one run waits for. `more` says whether the store has to be looked at again afterwards."""
+    """What one run waits for.
 
-    def __init__(self, run: str, trainings: list[Training], more: bool) -> None:
-        self.run, self.trainings, self.more = run, trainings, more
+    `more` says whether the store has to be looked at again afterwards, `later` how many networks come after these.
+    """
+
+    def __init__(self, run: str, trainings: list[Training], more: bool, later: int) -> None:
+        self.run, self.trainings, self.more, self.later = run, trainings, more, later
 
     async def wait(self) -> None:
         """Until all have ended; raises what one of them raised. Cancelled, the run lets go of them.

@@ -11,11 +11,16 @@ from lmc.errors import InputError
 from lmc.experiments.base import CORRECTIONS, DTYPES, METHODS, Experiment
 from lmc.experiments.comparison import array_name
 from lmc.experiments.group import TOGETHER, Group
+from lmc.experiments.history import CONTROLS, History
+from lmc.experiments.instability import Instability
 from lmc.experiments.landscape import Landscape
 from lmc.experiments.many import Many
 from lmc.experiments.networks import OPTIONS, Loaded, Network
 from lmc.experiments.pair import Pair
+from lmc.experiments.pruning import LAST_LAYERS, Pruning
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
+from lmc.experiments.trajectory import Trajectory
+from lmc.experiments.transport import Transport
 from lmc.experiments.triple import Triple
 from lmc.experiments.width import Width
 from lmc.experiments.work import Report, Work, check_device, check_size, part, quiet, resolve_device
@@ -25,9 +30,11 @@ from lmc.store import Store, with_seconds
 from models import Architecture, get_architecture, list_models
 
 __all__ = [
+    "CONTROLS",
     "CORRECTIONS",
     "DTYPES",
     "EXPERIMENTS",
+    "LAST_LAYERS",
     "METHODS",
     "OPTIONS",
     "RECIPES",
@@ -36,13 +43,18 @@ __all__ = [
     "DatasetInfo",
     "Experiment",
     "Group",
+    "History",
     "InputError",
+    "Instability",
     "Landscape",
     "Loaded",
     "Many",
     "Network",
     "Pair",
+    "Pruning",
     "Recipe",
+    "Trajectory",
+    "Transport",
     "Triple",
     "Width",
     "array_name",
@@ -55,7 +67,9 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, type[Experiment]] = {cls.name: cls for cls in (Pair, Triple, Many, Width, Landscape)}
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    cls.name: cls for cls in (Pair, Triple, Many, Width, Trajectory, Pruning, Transport, Instability, Landscape)
+}
 
 
 def run(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmc.barriers import barrier
 from lmc.experiments.base import Experiment
 from lmc.experiments.work import Work, require_preserved
 
@@ -23,6 +24,25 @@ SPLITS = ("train", "test")
 SHOWN_IMAGES = 8  # test images whose answers are kept for the picture
 SHOWN_POINTS = 300  # the same of points in a plane, which are small
 CHECK_INPUTS = 64
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses and errors on the grid of a segment, split → `[points]` each."""
+
+    losses: dict[str, list[float]]
+    errors: dict[str, list[float]]
+
+    def barriers(self, lams: Sequence[float], split: str) -> dict[str, float]:
+        """Loss and error barrier over the line between the ends."""
+        return {
+            "loss_barrier": barrier(lams, self.losses[split]),
+            "error_barrier": barrier(lams, self.errors[split]),
+        }
+
+    def every(self, step: int) -> Curve:
+        """The curve on a coarser grid."""
+        return Curve(*({split: v[::step] for split, v in values.items()} for values in (self.losses, self.errors)))
 
 
 class Bench:
@@ -62,6 +82,13 @@ class Bench:
 
         return [evaluate(self.model, states, *self.data.split(split)) for split in SPLITS]
 
+    def segment(self, a: State, b: State, lams: Sequence[float] | None = None) -> Curve:
+        """Loss and error on the straight line from `a` to `b`; `lams` default to the config's grid."""
+        from lmc.interpolation import chunks
+
+        states_at = self.along(a, b)
+        return joined([self.measure(states_at(part)) for part in chunks(self.model, lams or self.lams)])
+
     def answers(self, states: State) -> Tensor:
         """Class probabilities `[stack, shown, classes]` on the shown test inputs."""
         from lmc.interpolation import predict
@@ -90,6 +117,15 @@ class Bench:
         points = self.data.info.kind == "points"
         self._shown_places = list(range(min(SHOWN_POINTS, len(labels)))) if points else _different_labels(labels)
         self.shown = self.data.test_x[self._shown_places]
+
+
+def joined(measured: Sequence[Sequence[tuple[Any, Any]]]) -> Curve:
+    """Chunks of (losses, errors) on each split, put together."""
+    losses, errors = (
+        {split: [v for chunk in measured for v in chunk[place][k].tolist()] for place, split in enumerate(SPLITS)}
+        for k in (0, 1)
+    )
+    return Curve(losses, errors)
 
 
 def find(task: Task, method: str, config: Experiment) -> Match:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from lmc.barriers import barrier
 from lmc.errors import InputError
 from lmc.experiments.base import MAX_SEED, METHODS, Experiment
-from lmc.experiments.bench import SPLITS, Bench, find
+from lmc.experiments.bench import Bench, Curve, find, joined
 from lmc.experiments.options import option
 
 if TYPE_CHECKING:
@@ -45,25 +44,6 @@ class Group(Experiment):
         if self.correction != "reset":
             right = "reset would be right: REPAIR is defined between two networks"
             raise InputError("correction", self.correction, right)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Losses and errors on the grid of a segment, split → `[points]` each."""
-
-    losses: dict[str, list[float]]
-    errors: dict[str, list[float]]
-
-    def barriers(self, lams: Sequence[float], split: str) -> dict[str, float]:
-        """Loss and error barrier over the line between the ends."""
-        return {
-            "loss_barrier": barrier(lams, self.losses[split]),
-            "error_barrier": barrier(lams, self.errors[split]),
-        }
-
-    def every(self, step: int) -> Curve:
-        """The curve on a coarser grid."""
-        return Curve(*({split: v[::step] for split, v in values.items()} for values in (self.losses, self.errors)))
 
 
 class Matched:
@@ -162,7 +142,7 @@ class Mixtures:
 
     def segment(self, matched: Matched, ends: Sequence[tuple[int, Permutation]], points: int | None = None) -> Curve:
         """The straight line between two networks, each a place and a permutation; `points` default to the config's."""
-        from lmc.interpolation import chunks, grid
+        from lmc.interpolation import grid
 
         usual = self.bench.config.points
         if points not in (None, usual) and (usual - 1) % (points - 1) == 0:
@@ -171,15 +151,12 @@ class Mixtures:
         key = (len(lams), *((place, _bytes(permutation)) for place, permutation in ends))
         if key not in self._segments:
             a, b = (matched.moved(permutation, place) for place, permutation in ends)
-            states_at = self.bench.along(a, b)
-            self._segments[key] = _curve(
-                [self.bench.measure(states_at(part)) for part in chunks(self.bench.model, lams)]
-            )
+            self._segments[key] = self.bench.segment(a, b, lams)
         return self._segments[key]
 
     def mixed(self, states: Sequence[State], weights: Weights) -> Curve:
         """The networks Σ w_i θ_i, one for every row of `weights`."""
-        return _curve([self.bench.measure(mixture) for mixture in self._mixtures(states, weights)])
+        return joined([self.bench.measure(mixture) for mixture in self._mixtures(states, weights)])
 
     def answers(self, states: Sequence[State], weights: Weights) -> np.ndarray:
         """Class probabilities `[points, shown, classes]` of the networks Σ w_i θ_i on the shown test inputs."""
@@ -193,15 +170,6 @@ class Mixtures:
         step = MIXED if is_small(self.bench.model) else 1
         mix = partial(combine, states)
         return (self.bench.corrected(mix(weights[i : i + step])) for i in range(0, len(weights), step))
-
-
-def _curve(measured: Sequence[Sequence[tuple[Any, Any]]]) -> Curve:
-    """Chunks of (losses, errors) on each split, put together."""
-    losses, errors = (
-        {split: [v for chunk in measured for v in chunk[place][k].tolist()] for place, split in enumerate(SPLITS)}
-        for k in (0, 1)
-    )
-    return Curve(losses, errors)
 
 
 def _bytes(permutation: Permutation) -> tuple[bytes, ...]:

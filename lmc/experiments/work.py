@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc.errors import CheckFailed, InputError
-from lmc.experiments.networks import Loaded, Network, Shape, content_id
-from lmc.result import versions
-from lmc.shelf import Keeper
+from lmc.experiments.networks import Loaded, Network, Shape
+from lmc.shelf import Keeper, kept
 from models import MAX_PARAMETERS
 
 if TYPE_CHECKING:
@@ -25,14 +22,9 @@ if TYPE_CHECKING:
     from lmc.data import Dataset
     from lmc.stacking import State
     from lmc.symmetry import Traced
-    from lmc.training import Trained
 
 Report = Callable[[float, str], None]
 """Called with the share done (0 to 1) and what is being done; it may raise `lmc.Stopped`."""
-
-
-SAVE_EVERY = 20.0  # seconds of training between two saved states, unless $LMC_SAVE_EVERY says otherwise
-READING = 0.02  # of the share of a training: reading its data, which may have to be fetched
 
 
 def quiet(share: float, text: str) -> None:
@@ -87,7 +79,7 @@ class Work:
 
     def model(self, network: Shape) -> nn.Module:
         """A template of the network's architecture on the device; its numbers mean nothing."""
-        return build(network).to(self.device, torch_dtype(network))
+        return _template(*_named(network), self.device, torch_dtype(network))
 
     def traced(self, network: Shape) -> Traced:
         """The symmetries of the network's architecture, traced once per process."""
@@ -104,16 +96,18 @@ class Work:
 
         A network that another process is training is waited for, not trained twice.
         """
+        from lmc.experiments.trainer import Trainer
+
         unique = {network.id: network for network in networks}
         wanted = sorted(set(epochs))
-        found = {id: self._stored(id, wanted) for id in unique}
+        found = {id: self.held(id, wanted) for id in unique}
         if missing := sorted(id for id, states in found.items() if states is None):
             with contextlib.ExitStack() as locks:
                 for id in missing:
                     locks.enter_context(self.store.lock("network", id))
-                found |= {id: self._stored(id, wanted) for id in missing}  # others may have trained some meanwhile
-                self._train([unique[id] for id, states in found.items() if states is None], wanted, report)
-                found |= {id: self._stored(id, wanted) for id, states in found.items() if states is None}
+                found |= {id: self.held(id, wanted) for id in missing}  # others may have trained some meanwhile
+                Trainer(self).train([unique[id] for id, states in found.items() if states is None], wanted, report)
+                found |= {id: self.held(id, wanted) for id, states in found.items() if states is None}
         return {id: states for id, states in found.items() if states is not None}
 
     def train(self, wanted: Sequence[tuple[Network, tuple[int, ...]]], report: Report = quiet) -> None:
@@ -134,7 +128,7 @@ class Work:
 
     def _loaded(self, network: Loaded) -> State:
         """Its state on the device; InputError if the store does not hold it or it does not fit."""
-        states = self._stored(network.id, [network.last_epoch])
+        states = self.held(network.id, [network.last_epoch])
         if states is None:
             raise InputError("load", network.id, "the store holds no such network; load its file again")
         return self._fitting(network, states[network.last_epoch])
@@ -154,77 +148,17 @@ class Work:
         dtype = torch_dtype(network)
         return {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
 
-    def _stored(self, id: str, epochs: list[int]) -> dict[int, State] | None:
+    def held(self, id: str, epochs: list[int]) -> dict[int, State] | None:
         """The checkpoints of a network on the device, None if one of them or its description is missing."""
         import torch
 
-        if self.store.load_about(id) is None:
+        found = kept(self.store, id, epochs)
+        if found is None:
             return None
-        found = {}
-        for epoch in epochs:
-            arrays = self.store.load_checkpoint(id, epoch)
-            if arrays is None:
-                return None
-            found[epoch] = {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
-        return found
-
-    def _train(self, networks: list[Network], epochs: list[int], report: Report) -> None:
-        families: dict[tuple[Any, ...], list[Network]] = {}
-        for network in networks:
-            families.setdefault(network.family, []).append(network)
-        for i, family in enumerate(families.values()):
-            self._train_family(family, epochs, part(report, i / len(families), (i + 1) / len(families)))
-
-    def _train_family(self, family: list[Network], epochs: list[int], report: Report) -> None:
-        from lmc.training import Resume, initial_state, train
-
-        first = family[0]
-        starts = [initial_state(partial(build, first), n.seed, torch_dtype(first)) for n in family]
-
-        names: set[str] = set()
-        diverged: list[Network] = []
-
-        def name(places: Sequence[int]) -> str:
-            found = state_name([family[place].id for place in places], epochs)
-            names.add(found)
-            return found
-
-        train(
-            self.model(first),
-            [{name: t.to(self.device) for name, t in start.items()} for start in starts],
-            [n.order_seed for n in family],
-            self.dataset(first, part(report, 0.0, READING)),
-            first.recipe,
-            checkpoints=epochs,
-            report=part(report, READING, 1.0),
-            finished=lambda place, trained: self._keep(family[place], trained, diverged),
-            recorded=lambda place, rows: self.recorded(family[place], rows),
-            resume=Resume(
-                lambda places: self.store.load_state(name(places)),
-                lambda places, content: self.store.save_state(name(places), content),
-                every=_save_every(),
-            ),
-        )
-        for done in names:
-            self.store.delete_state(done)
-        if diverged:
-            right = f"network {diverged[0].label} diverged under it; a smaller rate would be right"
-            raise InputError("lr", diverged[0].recipe.lr, right)
-
-    def _keep(self, network: Network, trained: Trained, diverged: list[Network]) -> None:
-        """Store a network whose numbers are finite, and note one whose are not."""
-        if not math.isfinite(trained.curves[-1]["loss"]):
-            diverged.append(network)
-            return
-        about = {
-            "id": network.id,
-            "label": network.label,
-            "config": network.to_json(),
-            "curves": trained.curves,
-            "made_with": versions(str(self.device), network.dtype),
+        return {
+            epoch: {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
+            for epoch, arrays in found.checkpoints.items()
         }
-        arrays = {e: {n: t.cpu().numpy() for n, t in state.items()} for e, state in trained.checkpoints.items()}
-        self.store.save_network(network.id, about, arrays)
 
 
 def require_preserved(difference: float, what: str) -> None:
@@ -236,20 +170,6 @@ def require_preserved(difference: float, what: str) -> None:
             f"{what} changes the logits by {difference:.1e}, more than {TOLERANCE:g}: nothing is shown, "
             "as the symmetries were traced wrongly"
         )
-
-
-def _save_every() -> float:
-    """Seconds of training between two saved states."""
-    given = os.environ.get("LMC_SAVE_EVERY", str(SAVE_EVERY))
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        raise InputError("LMC_SAVE_EVERY", given, "a number of seconds would be right") from None
-
-
-def state_name(networks: Sequence[str], epochs: Sequence[int]) -> str:
-    """Under which the state of an unfinished training of these networks is kept, with checkpoints at these epochs."""
-    return content_id("training", 1, {"networks": list(networks), "epochs": list(epochs)})
 
 
 def together(network: Network) -> int:
@@ -272,12 +192,12 @@ def torch_dtype(network: Shape) -> torch.dtype:
 
 def build(network: Shape) -> nn.Module:
     """The network's architecture, freshly initialised from torch's global generator."""
-    return _build(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
+    return _build(*_named(network))
 
 
 def traced(network: Shape) -> Traced:
     """The symmetries of the network's architecture, traced once per process."""
-    return _traced(network.dataset, network.arch, network.width, network.depth, network.norm, network.activation)
+    return _traced(*_named(network))
 
 
 def check_size(network: Shape) -> None:
@@ -308,6 +228,25 @@ def _build(dataset: str, arch: str, width: int, depth: int, norm: str, activatio
         norm=norm,
         activation=activation,
     )
+
+
+def _named(network: Shape) -> tuple[str, str, int, int, str, str]:
+    return network.dataset, network.arch, network.width, network.depth, network.norm, network.activation
+
+
+@lru_cache(maxsize=4)
+def _template(
+    dataset: str,
+    arch: str,
+    width: int,
+    depth: int,
+    norm: str,
+    activation: str,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> nn.Module:
+    """Kept, as the step of training is traced for one module."""
+    return _build(dataset, arch, width, depth, norm, activation).to(device, dtype)
 
 
 @lru_cache(maxsize=32)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lmc.charts.style import method_label, ordered_methods, readable
+from lmc.charts.style import CONNECTED, method_label, ordered_methods, readable
 from pages.ui.group import GroupView
 
 WHOLE = {"centroid": "In the middle", "simplex": "Highest of all mixtures"}
 """Comparison of the table `barriers` → the title of its column; the others are pairs."""
 PAIRS = "Highest between two"
+VERDICT = "All connected"
+"""Whether no mixture that was measured is more than 2 points worse: strong connectivity, of errors only."""
 
 
 def middle_table(barriers: pd.DataFrame, view: GroupView) -> pd.DataFrame:
@@ -20,5 +22,6 @@ def middle_table(barriers: pd.DataFrame, view: GroupView) -> pd.DataFrame:
         heights = rows[rows["method"] == method].set_index("comparison")[column]
         whole = {title: readable(heights[name], view.measure) for name, title in WHOLE.items()}
         pairs = readable(heights.drop(list(WHOLE)).max(), view.measure)
-        found.append({"Method": method_label(method), **whole, PAIRS: pairs})
+        row = {"Method": method_label(method), **whole, PAIRS: pairs}
+        found.append(row | {VERDICT: "yes" if heights.max() <= CONNECTED else "no"} if view.measure == "error" else row)
     return pd.DataFrame(found)

@@ -207,7 +207,7 @@ def table(results: Sequence[Kept], of: Known) -> pd.DataFrame:
             "Result": [_short(one) for one in told],
             "Data set": [str(config.get("dataset", "")).split(":")[0] for config in configs],
             "Architecture": [config.get("arch") for config in configs],
-            "Width": pd.array([config.get("width") for config in configs], dtype="Int64"),
+            "Width": pd.array([None if "widths" in c else c.get("width") for c in configs], dtype="Int64"),
             "Epochs": pd.array(
                 [None if config.get("load") else config.get("recipe", {}).get("epochs") for config in configs],
                 dtype="Int64",
@@ -232,6 +232,8 @@ def _short(told: Told | None) -> str:
     if told is None:
         return ""
     names = ", ".join(map(str, told.config.get("labels") or told.config.get("seeds", ())))
+    if widths := told.config.get("widths"):
+        return f"Widths {min(widths)} to {max(widths)} of seeds {names}"
     return f"{told.experiment.capitalize()} of {'networks' if told.config.get('load') else 'seeds'} {names}"
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lmc.charts.width import comparison_label, width_chart
-from lmc.charts.width_answer import width_answer
+from lmc.charts.width import comparison_label, triple_barriers, width_chart
+from lmc.charts.width_answer import best_method, width_answer
 from lmc.experiments import Experiment, Pair, Triple, Width, dataset_info, get_architecture
 from lmc.experiments.spelling import value_of
 from pages.ui.captions import measured
@@ -180,7 +180,7 @@ def name_of(triple: Triple) -> str:
 
 
 def answers(id: str, table: pd.DataFrame, comparisons: tuple[str, ...], look: Mapping[str, Any]) -> list[str]:
-    """A sentence for each comparison, the strictest first."""
+    """A sentence for each comparison, the strictest first; all speak of the method that is best there."""
     ordered = tuple(name for name in STRICTEST if name in comparisons)
     return _answers(id, tuple(table["method"].unique()), ordered, tuple(look.items()), table)
 
@@ -193,4 +193,7 @@ def _answers(
     look: tuple[tuple[str, Any], ...],
     _table: pd.DataFrame,
 ) -> list[str]:
-    return [width_answer(_table, comparison=comparison, **dict(look)) for comparison in comparisons]
+    seen = dict(look)
+    strictest = triple_barriers(_table, comparisons[:1], split=seen["split"], measure=seen["measure"])
+    method = best_method(strictest)
+    return [width_answer(_table, comparison=comparison, method=method, **seen) for comparison in comparisons]

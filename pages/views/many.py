@@ -67,6 +67,8 @@ st.caption(
     f"Barriers of the {view.split} {view.measure}{' in nats' * (view.measure == 'loss')}: in the middle of all "
     f"{len(config.networks())} networks; the highest of all mixtures that were measured, {samples} of them random; the "
     "highest on a line between two networks."
+    + " All connected: none is above 2 points, which is strong connectivity."
+    * (view.measure == "error")
 )
 
 see, attempt = st.columns(2)

@@ -87,5 +87,10 @@ def test_the_highest_pair_is_the_highest():
             "In the middle": "-1.0%",
             "Highest of all mixtures": "50%",
             "Highest between two": "40%",
+            "All connected": "no",
         }
     ]
+    low = middle_table(pd.DataFrame(rows).assign(error_barrier=0.02), GroupView(split="test", measure="error"))
+    assert low["All connected"].tolist() == ["yes"]
+    losses = pd.DataFrame(rows).rename(columns={"error_barrier": "loss_barrier"})
+    assert "All connected" not in middle_table(losses, GroupView(split="test", measure="loss"))

@@ -42,13 +42,12 @@ def test_the_answers_say_what_the_table_says(app, result):
     assert len(charts(test)) == 1
     answers = [block.value for block in test.markdown if "barrier" in block.value][:2]
     assert answers[0].startswith("#### ") and answers[1].count("- With") == 2
+    best = min(("weight", "activation"), key=lambda method: mean(result, method, "simplex", 4))
     for answer, comparison in zip(
         [answers[0], *answers[1].split("\n")], ("simplex", "1-2 via 0", "1-2 direct"), strict=True
     ):
-        at_4 = {method: mean(result, method, comparison, 4) for method in ("weight", "activation")}
-        best = min(at_4, key=lambda method: at_4[method])
-        said = f"from {percent(mean(result, best, comparison, 2))} at width 2 to {percent(at_4[best])} at width 4"
-        assert said in answer and f"With {best} matching" in answer
+        first, last = (percent(mean(result, best, comparison, width)) for width in (2, 4))
+        assert f"from {first} at width 2 to {last} at width 4" in answer and f"With {best} matching" in answer
     assert "360 test images" in text(test) and "the width in the sidebar does not matter" in text(test)
     assert test.code[0].value == "python -m lmc width --epochs 3 --widths 2 3 4"
     assert len(test.dataframe[0].value) == len(result.frame("widths"))

@@ -111,6 +111,14 @@ def test_references_hold_means_of_via_and_direct() -> None:
     assert rows.loc[1, ["low", "high"]].tolist() == pytest.approx([0.21 - half, 0.21 + half])
 
 
+def test_one_triple_has_dots_without_intervals() -> None:
+    def marks(chart: Any) -> list[str]:
+        return [layer["mark"]["type"] for layer in fixed_spec(chart)["layer"]]
+
+    assert marks(references_chart(via(), measure="loss", resolution=0.01)) == ["point", "point", "text"]
+    assert marks(references_chart(via(3), measure="loss")) == ["rule", "point", "point", "text"]
+
+
 def test_references_leave_none_out_unless_it_is_alone() -> None:
     rows = [r for r in rows_of(references_chart(via())) if "kind" in r]
     assert {r["method"] for r in rows} == {"weight", "activation"}
@@ -124,7 +132,7 @@ def test_merged_networks_beside_their_parents() -> None:
     rows = merged_means(pd.DataFrame(merged(2)), "error", 0.01)
     found = dict(zip(rows["name"], rows["value"], strict=True))
     assert list(found) == [
-        "Mean of the networks", "Best of the networks", "Ensemble of the networks",
+        "One network, on average", "The best one", "Ensemble of all",
         "Merged: no permutation", "Merged: weight matching",
     ]  # fmt: skip
     assert list(found.values()) == pytest.approx([0.045, 0.03, 0.025, 0.9, 0.08])
@@ -133,12 +141,12 @@ def test_merged_networks_beside_their_parents() -> None:
 
 def test_losses_of_merged_networks_have_no_best_parent() -> None:
     rows = merged_means(pd.DataFrame(merged()), "loss")
-    assert "Best of the networks" not in rows["name"].tolist()
+    assert "The best one" not in rows["name"].tolist()
     assert rows["value"].tolist() == pytest.approx([0.1, 0.09, 2.4, 0.3])
 
 
 def test_merging_at_no_cost_is_a_line() -> None:
-    (line,) = (r for r in rows_of(merged_chart(merged())) if "points above" in r.get("text", ""))
+    (line,) = (r for r in rows_of(merged_chart(merged())) if "points worse" in r.get("text", ""))
     assert line["value"] == pytest.approx(0.06)
 
 

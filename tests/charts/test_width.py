@@ -106,15 +106,25 @@ def test_a_click_gives_width_and_triple() -> None:
 
 
 def test_the_threshold_is_drawn_for_errors_only() -> None:
-    assert "2 points or less: connected" in to_svg(width_chart(table()))
-    assert "points" not in to_svg(width_chart(table(), measure="loss"))
+    svg = to_svg(width_chart(table()))
+    assert svg.count(">connected</text>") == 2 and ">2%</text>" in svg
+    assert ">connected</text>" not in to_svg(width_chart(table(), measure="loss"))
+
+
+@pytest.mark.parametrize("width", [620, 1700])
+def test_panels_say_in_full_what_they_compare_and_which_connectivity_that_is(width: int) -> None:
+    four = ("1-2 direct", "1-2 via 0", "simplex", "centroid")
+    svg = to_svg(width_chart(table(), comparisons=four), width=width)
+    for words in ("Matched to each other", "Both matched to a third", "Whole triangle", "Middle of the triangle"):
+        assert f">{words}</text>" in svg
+    assert (svg.count(">weak connectivity<"), svg.count(">strong connectivity<")) == (1, 2)
 
 
 def test_errors_have_ticks_near_zero_and_intervals_end_at_one() -> None:
     chart = width_chart(shifted(0.15))
     assert max(r["high"] for r in rows_of(chart) if "high" in r) <= 1.0
     svg = to_svg(width_chart(table()), width=900)
-    assert all(f">{tick}%</text>" in svg for tick in (0, 5, 10, 20, 40, 60, 80))
+    assert all(f">{tick}%</text>" in svg for tick in (0, 2, 5, 10, 20, 40, 60, 80))
 
 
 def test_description_names_first_and_last_width() -> None:
@@ -136,7 +146,7 @@ def test_missing_rows_are_named() -> None:
 def test_answer_says_where_it_would_connect() -> None:
     said = width_answer(table(triples=1))
     assert said == (
-        "With weight matching the triangle's test error barrier falls from 18.0% at width 8 to 0.6% at width 256; "
+        "With weight matching the triangle's test error barrier (strong connectivity) falls from 18.0% at width 8 to 0.6% at width 256; "
         "it would connect at about width 72 [72 to 72]."
     )
 
@@ -146,6 +156,7 @@ def test_answer_follows_the_method_and_the_comparison() -> None:
     assert said.startswith("Without a permutation the test error barrier between two networks both matched to a third")
     found = re.search(r"over 4 triples; if it goes on like this it would connect at about width (\d+) \[1\d00", said)
     assert found and int(found[1]) == pytest.approx(15 * 1.6 * 1.15 / 0.02, rel=0.1)
+    assert "matched to each other (weak connectivity) falls" in width_answer(table(), comparison="1-2 direct")
     loss = width_answer(table((8,)), measure="loss")
     assert loss.endswith("barrier is 0.83 nats at width 8, the mean over 4 triples.")
 

@@ -18,7 +18,7 @@ from lmc import InputError, Store, make_recipe
 from lmc.engine import Engine
 from lmc.engine.cluster import count_gpus, worker_options
 from lmc.engine.outside import connect
-from lmc.experiments.work import state_name
+from lmc.experiments.trainer import state_name
 from tests.engine.cluster_processes import PROJECT, ClusterProcesses, as_settings, certificates
 from tests.engine.waiting import begun, config, long_config, wait, wait_until
 
