@@ -233,7 +233,8 @@ def _short(told: Told | None) -> str:
         return ""
     names = ", ".join(map(str, told.config.get("labels") or told.config.get("seeds", ())))
     if widths := told.config.get("widths"):
-        return f"Widths {min(widths)} to {max(widths)} of seeds {names}"
+        spoken = f"Width {widths[0]}" if len(widths) == 1 else f"Widths {min(widths)} to {max(widths)}"
+        return f"{spoken} of seeds {names}"
     return f"{told.experiment.capitalize()} of {'networks' if told.config.get('load') else 'seeds'} {names}"
 
 

@@ -4,10 +4,11 @@ import threading
 import time
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from lmc.engine import Status
-from lmc.experiments import METHODS, Pair
+from lmc.experiments import METHODS, Pair, Width
 from lmc.store import SHIPPED, Store
 from pages.ui import live, progress, run_list
 from pages.ui.run_list import CHOSEN, Known, table
@@ -132,6 +133,15 @@ def filled(tmp_path, monkeypatch, app, no_engine):
 def choose(test, *places):
     test.session_state[test.dataframe[0].key] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
     return test.run()
+
+
+def test_a_run_over_widths_has_no_width_but_names_its_widths(filled):
+    test, store = filled(1)
+    wide = Width(widths=(8, 16, 64))
+    one = store.load_result(Pair(width=16, seeds=(0, 1), method=METHODS).id)
+    store.save_result(replace(one, id=wide.id, experiment="width", config=wide.to_json()))
+    shown = test.run().dataframe[0].value.set_index("Result")["Width"]
+    assert pd.isna(shown["Widths 8 to 64 of seeds 0, 1, 2"]) and shown["Pair of seeds 0, 1"].iloc[0] == 16
 
 
 def test_an_empty_store_lists_the_shipped_results_which_are_not_deleted(filled):

@@ -146,8 +146,8 @@ def test_missing_rows_are_named() -> None:
 def test_answer_says_where_it_would_connect() -> None:
     said = width_answer(table(triples=1))
     assert said == (
-        "With weight matching the triangle's test error barrier (strong connectivity) falls from 18.0% at width 8 to 0.6% at width 256; "
-        "it would connect at about width 72 [72 to 72]."
+        "With weight matching the triangle's test error barrier (strong connectivity) falls from 18.0% at width 8 to "
+        "0.6% at width 256; it would connect at about width 72 [72 to 72]."
     )
 
 
