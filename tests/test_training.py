@@ -333,3 +333,70 @@ def test_twins_with_other_batches_part(digits):
     starts = [start, apply_permutation(traced.spec, pi, start)]
     a, b = run(digits, build, [0, 0], ADAM, starts=starts, orders=[4, 5], dtype=F64)
     assert distance(apply_permutation(traced.spec, pi, a.checkpoints[2]), b.checkpoints[2]) > 1e-3
+
+
+# Masks, later starts and forks
+
+
+@pytest.mark.parametrize("case", ["adam-l2", "sgd-step-warmup"])
+def test_masked_weights_stay_zero_and_the_rest_equals_a_plain_loop(digits, case):
+    """The plain way: every step is followed by setting the pruned weights to 0."""
+    recipe, optimizer, schedule = CASES[case]
+    build, start = builder(24), initial_state(builder(24), 3, F64)
+    name = "layers.1.weight"
+    mask = {name: torch.rand(start[name].shape, generator=torch.Generator().manual_seed(0)) < 0.3}
+    start[name] = start[name] * mask[name]
+
+    class Masked(nn.Module):
+        """Multiplies one weight by the mask whenever it runs."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = build().double()
+
+        def forward(self, x):
+            state = dict(self.inner.named_parameters())
+            return torch.func.functional_call(self.inner, {**state, name: state[name] * mask[name]}, (x,))
+
+    ours = run(digits, build, [3, 4], recipe, starts=[start] * 2, orders=[30, 40], dtype=F64, masks=[mask] * 2)
+    inner = {f"inner.{key}": tensor for key, tensor in start.items()}
+    state, _ = plain_loop(digits, Masked, inner, 30, recipe, optimizer, schedule(recipe))
+    found = ours[0].checkpoints[recipe.epochs]
+    assert (found[name][~mask[name]] == 0).all() and (found[name][mask[name]] != 0).all()
+    assert distance(found, {key.removeprefix("inner."): tensor for key, tensor in state.items()}) < 1e-9
+    assert distance(ours[1].checkpoints[recipe.epochs], found) > 1e-3, "another order"
+
+
+def test_masks_keep_networks_apart_bit_for_bit(digits):
+    build = builder(13)
+    starts = [initial_state(build, seed) for seed in (7, 8, 9)]
+    masks = [{"layers.1.weight": torch.rand(13, 13) < share} for share in (0.2, 0.5, 0.9)]
+    together = run(digits, build, [7, 8, 9], SGD, starts=starts, masks=masks)
+    alone = run(digits, build, [8], SGD, starts=starts[1:2], masks=masks[1:2])
+    assert same(together[1], alone[0])
+
+
+def test_a_later_beginning_goes_on_with_schedule_and_order(digits):
+    """Without momentum nothing but the weights is carried over, so the way there does not matter."""
+    build, recipe = builder(16), Recipe(epochs=5, optimizer="sgd", lr=0.1, momentum=0.0)
+    whole = run(digits, build, [3], recipe, checkpoints=[2], dtype=F64)[0]
+    rest = run(digits, build, [3], recipe, starts=[whole.checkpoints[2]], begin=2, dtype=F64)[0]
+    assert distance(rest.checkpoints[5], whole.checkpoints[5]) < 1e-12
+    assert [row["epoch"] for row in rest.curves if row["split"] == "test"] == [2, 3, 4, 5]
+    assert rest.curves[1:] == whole.curves[-len(rest.curves) + 1 :]
+
+
+def test_a_fork_sees_another_order_afterwards_only(digits):
+    build, recipe = builder(13), replace(SGD, epochs=4)
+    usual, fork, other = run(
+        digits, build, [3, 3, 3], recipe, orders=[3, 3, 5], forks=[None, (2, 5), None], checkpoints=[1, 2, 3]
+    )
+    for epoch in (1, 2):
+        assert distance(usual.checkpoints[epoch], fork.checkpoints[epoch]) == 0
+    assert distance(usual.checkpoints[3], fork.checkpoints[3]) > 1e-3
+    assert distance(other.checkpoints[2], usual.checkpoints[2]) > 1e-3
+    start = usual.checkpoints[2]
+    seconds = Recipe(epochs=4, optimizer="sgd", lr=0.1, momentum=0.0)
+    plain = run(digits, build, [3], seconds, orders=[5], starts=[start], begin=2)[0]
+    forked = run(digits, build, [3], seconds, orders=[3], starts=[start], begin=2, forks=[(2, 5)])[0]
+    assert same(plain, forked)
