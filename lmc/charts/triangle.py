@@ -192,7 +192,7 @@ def _rims(heights: pd.Series[float]) -> list[str]:
 
 def _ring(cells: pd.DataFrame, space: _Space) -> alt.Chart:
     """A ring around the cell that was clicked, before any click around the one that is ringed from the start."""
-    size = alt.value(alt.ExprRef(f"max(200, {space.cell(cells['steps'].iloc[0])})"))
+    size = alt.value(alt.ExprRef(f"clamp({space.cell(cells['steps'].iloc[0])}, 200, 900)"))
     clicked, unclicked = ({"param": SPOT, "empty": empty} for empty in (False, True))
     seen: Any = {"or": [clicked, {"and": ["datum.ringed", unclicked]}]}
     ring = alt.Chart(cells).transform_filter(seen)

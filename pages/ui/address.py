@@ -21,7 +21,11 @@ VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", *OWN_PARAMETER
 
 PAGES = {"pair": "pair", "triple": "triple", "many": "many", "width": "width", "landscape": "triple"}
 """Experiment → the page that shows it."""
-_UNSPELLED = {"width": ("labels", "width"), "landscape": ("labels", "levels")}
+_UNSPELLED = {
+    "triple": ("labels", "references"),
+    "width": ("labels", "width"),
+    "landscape": ("labels", "levels"),
+}
 """Experiment → options that its page does not read; the names of loaded networks are those of the store."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -172,6 +173,11 @@ def triple_at(config: Width, spot: Mapping[str, Any]) -> Triple | None:
         if isinstance(child, Triple) and (child.width, name_of(child)) == (spot.get("width"), spot.get("triple")):
             return child
     return None
+
+
+def in_full(triple: Triple) -> Triple:
+    """The triple as its own page shows it: with a finer triangle, and each network in turn as the reference."""
+    return replace(triple, **{name: default_of(Triple, name) for name in ("side", "references")})
 
 
 def name_of(triple: Triple) -> str:

@@ -21,6 +21,7 @@ from pages.ui.widths import (
     comparison_control,
     crossing_caption,
     draw_so_far,
+    in_full,
     look_of,
     most_triples,
     name_of,
@@ -73,7 +74,7 @@ if triple is None:
 else:
     st.link_button(
         f"Look into triple {name_of(triple)} at width {triple.width}",
-        link(triple, view.address()),
+        link(in_full(triple), view.address()),
         icon=":material/change_history:",
     )
 first, *others = answers(result.id, table, comparisons, look)

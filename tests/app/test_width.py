@@ -93,7 +93,7 @@ def test_a_comparison_that_there_is_not_is_named(app, result):
     assert charts(test) and test.warning[0].value.startswith("comparison: Upside down cannot be used")
 
 
-def test_a_clicked_point_leads_to_its_triple_which_opens_at_once(app, result, store, monkeypatch):
+def test_a_clicked_point_leads_to_its_triple_in_full(app, result, store, monkeypatch):
     from pages.ui import figures
 
     draw = figures.choose
@@ -103,7 +103,8 @@ def test_a_clicked_point_leads_to_its_triple_which_opens_at_once(app, result, st
     assert "triple 0-1-2 at width 3" in button.label
     monkeypatch.setattr(figures, "choose", draw)
     address = urlsplit(button.url)
-    assert address.path.endswith("/triple")
+    assert address.path.endswith("/triple") and parse_qs(address.query)["side"] == ["24"]
+    lmc.run(lmc.Triple(width=3, recipe=CONFIG.recipe), store=store, device="cpu")
     before = sorted(path.name for path in (store / "results").iterdir())
     opened = app("triple", **parse_qs(address.query))
     assert not opened.exception and not opened.error and not opened.warning
