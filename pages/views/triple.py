@@ -52,7 +52,7 @@ if networks is None:
     st.stop()
 note_refused(networks, "triple", triangle_checks(networks))
 
-*places, matching, order, more = st.columns([3, 3, 4, 3, 3], vertical_alignment="bottom")
+*places, matching, order, more = st.columns([3, 3, 5, 3, 2.5], vertical_alignment="bottom")
 shown = group_controls(places)
 with matching:
     together = together_control()
@@ -93,8 +93,8 @@ see, attempt = st.columns(2)
 see.markdown(
     "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
     "mixtures, with more of the corner that is near. Where there is no colour it is as good as the corners; the "
-    "stronger the colour, the worse. Two are connected if nothing between them is more than 2 points worse; below each "
-    "triangle stands which connectivity that makes.\n\n"
+    "stronger the colour, the worse. Networks are connected where no mixture of them has more than 2 points of error over what "
+    "they have. For the error, the words below each triangle say which connectivity that makes.\n\n"
     "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
     "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
     "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
@@ -108,8 +108,8 @@ attempt.markdown(
     + (
         "Load more networks of the same shape: single triples differ by many points."
         if config.load
-        else "Raise the width to 128, then 512: first the sides lose their colour, then the inside. Take the seeds "
-        "0 1 2 3 4 5: single triples differ by many points."
+        else "Raise the width to 192, then 512, and read the words below the triangles: weak connectivity comes first, "
+        "as a rule, then strong. Take the seeds 0 1 2 3 4 5: single triples differ by many points."
     )
 )
 show_answers(result, config, view, spot)
