@@ -93,8 +93,8 @@ see, attempt = st.columns(2)
 see.markdown(
     "**What you see.** Each corner is a trained network, each point inside one merged network: all its weights are "
     "mixtures, with more of the corner that is near. Where there is no colour it is as good as the corners; the "
-    "stronger the colour, the worse. Networks are connected where no mixture of them has more than 2 points of error over what "
-    "they have. For the error, the words below each triangle say which connectivity that makes.\n\n"
+    "stronger the colour, the worse. Networks are connected where no mixture of them has more than 2 points of "
+    "error over what they have. For the error, the words below each triangle say which connectivity that makes.\n\n"
     "- **Weak** linear connectivity (modulo permutation): any *two* of the networks can be reordered so that no hill "
     "lies between them, but each pair may need an order of its own. In the picture: A–B, A–C and *B–C direct* are "
     "flat, yet *B–C via A*, the lower side of the triangle, is not.\n"
