@@ -6,7 +6,7 @@ serves both themes. Colour never stands alone: curves also differ in dash, marks
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -58,6 +58,8 @@ UNIT_COLORS = ("#A35F00", "#0C7C94", "#B03A78")
 NEGATIVE, POSITIVE = "#C25400", "#0A6DB0"
 EXTRA_COLORS = ("#0F87A0", "#B4541A", "#6F8A1F", "#8A6FD0", "#B0486A", "#5F7C8C")
 
+_EARLY, _MIDWAY = "#A8861C", "#2F917B"  # of training; the end has the colour of the method
+
 MEASURES = {"error": "error", "loss": "loss (nats)"}
 FONT = {"label": 15, "title": 16, "mark": 16}
 
@@ -96,6 +98,28 @@ def network_label(letter: str, label: str) -> str:
     return f"{letter} (seed {label})" if label.replace("/", "").isdigit() else f"{letter} ({label})"
 
 
+def fit_colors(count: int, method: str) -> list[str]:
+    """A colour for each of the epochs at which a permutation was found, from early to the method's own."""
+    return _ramp(count, [_EARLY, _MIDWAY, method_color(method)])
+
+
+def layer_colors(count: int) -> list[str]:
+    """A colour for each layer, from the first to the last."""
+    return _ramp(count, [EXTRA_COLORS[1], EXTRA_COLORS[3], EXTRA_COLORS[2]])
+
+
+def _ramp(count: int, through: Sequence[str]) -> list[str]:
+    """`count` colours evenly along the straight lines between the colours `through`; one alone is the last."""
+    stops = [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in through]
+    found = []
+    for k in range(count):
+        at = (len(stops) - 1) * (k / (count - 1) if count > 1 else 1.0)
+        place = min(int(at), len(stops) - 2)
+        mixed = [round(a + (at - place) * (b - a)) for a, b in zip(stops[place], stops[place + 1], strict=True)]
+        found.append("#" + "".join(f"{value:02X}" for value in mixed))
+    return found
+
+
 def percent(value: float) -> str:
     """0.083 as `8.3%`, 0.77 as `77%`: enough digits to be honest, few enough to read."""
     points = 100 * value
@@ -113,13 +137,16 @@ def value_axis(measure: str, title: str, **options: Any) -> alt.Axis:
     return alt.Axis(title=title, **{**style, **options})
 
 
-def top_legend(columns: int = 2, **options: Any) -> alt.Legend:
-    """A legend above the chart, wide enough to show a dash pattern, that still fits on 600 pixels."""
+def top_legend(columns: int | str = 2, narrow: int = 1, **options: Any) -> alt.Legend:
+    """A legend above the chart, wide enough to show a dash pattern, that still fits on 600 pixels.
+
+    It has so many `columns` (a number or an expression of Vega), `narrow` ones on a telephone.
+    """
     style: dict[str, Any] = {
         "orient": "top",
         "direction": "horizontal",
         "title": None,
-        "columns": alt.ExprRef(f"width < 430 ? 1 : {columns}"),
+        "columns": alt.ExprRef(f"width < 430 ? {narrow} : {columns}"),
     }
     style |= {"symbolSize": 900, "symbolStrokeWidth": 3, "labelLimit": 320, "labelFontSize": FONT["label"]}
     style |= {"columnPadding": 20, "rowPadding": 4, "padding": 0, "offset": 14}

@@ -9,21 +9,36 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from lmc.errors import InputError
-from lmc.experiments import TOGETHER, Experiment, Pair
+from lmc.experiments import TOGETHER, Experiment, Pair, Pruning, Transport
 from lmc.experiments.recipe import RECIPE_FIELDS
 from lmc.experiments.spelling import option_fields, parse, takes_many
 
 VERSION = "1"
-OWN_PARAMETERS = ("together", "widths", "side", "comparison", "spot", "reference", "triple", "beside", "samples")
+OWN_PARAMETERS = (
+    "together", "widths", "side", "comparison", "spot", "reference", "triple", "beside", "samples",
+    "checkpoints", "control", "matched", "epoch", "forks",
+    "levels", "prune", "rewind", "last_layer", "of", "level", "layer", "order",
+)  # fmt: skip
 """Settings of single pages."""
 VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", *OWN_PARAMETERS)
 
 
-PAGES = {"pair": "pair", "triple": "triple", "many": "many", "width": "width", "landscape": "triple"}
+PAGES = {
+    "pair": "pair",
+    "triple": "triple",
+    "many": "many",
+    "width": "width",
+    "trajectory": "trajectory",
+    "instability": "trajectory",
+    "pruning": "pruning",
+    "transport": "pruning",
+    "landscape": "triple",
+}
 """Experiment → the page that shows it."""
 _UNSPELLED = {
     "triple": ("labels", "references"),
     "width": ("labels", "width"),
+    "instability": ("labels", "method"),
     "landscape": ("labels", "levels"),
 }
 """Experiment → options that its page does not read; the names of loaded networks are those of the store."""
@@ -71,11 +86,15 @@ def link(config: Experiment, view: Mapping[str, object]) -> str:
         value = getattr(config, spec.name)
         if spec.name == "recipe":
             words.update({n: _spelled(getattr(value, n)) for n in RECIPE_FIELDS if getattr(value, n) != ()})
+        elif spec.name in _UNSPELLED.get(config.name, ("labels",)):
+            continue
         elif spec.name == "method":  # those that match all at once are chosen on the page
             words["method"] = [method for method in value if method not in TOGETHER]
             words["together"] = [method for method in value if method in TOGETHER]
-        elif value != () and spec.name not in _UNSPELLED.get(config.name, ("labels",)):
+        elif value != ():
             words[spec.name] = _spelled(value)
+    if isinstance(config, Transport):  # at a level of the page's own experiment, which has the usual number or more
+        words["levels"] = [str(max(config.level, Pruning.__dataclass_fields__["levels"].default))]
     words.update({name: value if isinstance(value, list) else [str(value)] for name, value in view.items()})
     parts = urlsplit(str(st.context.url or "http://localhost:8501/"))
     path = f"{parts.path.rpartition('/')[0]}/{PAGES[config.name]}"

@@ -8,15 +8,16 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from lmc.experiments import Many, Triple
+from lmc.experiments import Instability, Many, Pruning, Trajectory, Triple
 from lmc.experiments.recipe import RECIPE_FIELDS
 from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
 from pages.ui.controls import ALL, CHOICES
 from pages.ui.widths import SHOWN, default_of, usual_widths
 
-OWN = {"together": [], "comparison": SHOWN, "reference": "0", "triple": ALL}
+OWN = {"together": [], "comparison": SHOWN, "reference": "0", "triple": ALL, "control": "none", "matched": "weight"}
 """Where settings of single pages start; numbers at the default of their option."""
-FORGOTTEN = ("shown_method", "shown_layer", "beside", "spot")  # what is shown of a result starts at its first again
+FORGOTTEN = ("shown_method", "shown_layer", "beside", "spot", "of", "level", "layer", "order")
+"""What is shown of a result starts at its first again."""
 
 
 def apply(settings: dict[str, Any]) -> None:
@@ -31,8 +32,10 @@ def reset() -> None:
     apply({})
     _set({name: allowed[0] for name, allowed in CHOICES.items()})
     _set({"pair": ALL, "_asked_notes": []})
-    _set({"widths": " ".join(map(str, usual_widths(FIRST[1])))})
+    lists = (("widths", usual_widths(FIRST[1])), ("checkpoints", default_of(Trajectory, "checkpoints")))
+    _set({name: " ".join(map(str, value)) for name, value in (*lists, ("forks", default_of(Instability, "forks")))})
     _set({**OWN, "side": default_of(Triple, "side"), "samples": default_of(Many, "samples")})
+    _set({name: default_of(Pruning, name) for name in ("levels", "prune", "rewind", "last_layer")})
     for name in FORGOTTEN:
         st.session_state.pop(name, None)
     for name in [name for name in st.query_params if not name.startswith("embed")]:

@@ -10,10 +10,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lmc.errors import InputError
-from lmc.experiments import TOGETHER, Group, Pair
+from lmc.experiments import TOGETHER, Experiment, Pair
 from pages.ui.controls import measure_and_split
 
-Kind = TypeVar("Kind", bound=Group)
+Kind = TypeVar("Kind", bound=Experiment)
 
 
 @dataclass(frozen=True)

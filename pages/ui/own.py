@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from lmc.errors import InputError
-from lmc.experiments import TOGETHER, Group
+from lmc.experiments import TOGETHER, Experiment
 from lmc.experiments.options import check_choice, check_number
 from lmc.experiments.spelling import value_of
 
@@ -17,7 +17,7 @@ Check = Callable[[str], object]
 """Raises InputError for a word that cannot be used."""
 
 
-def number_control(kind: type[Group], name: str, label: str, said: str) -> int:
+def number_control(kind: type[Experiment], name: str, label: str, said: str) -> int:
     """A whole number that is an option of `kind`."""
     option: Any = kind.__dataclass_fields__[name]
     low, high, start = option.metadata["low"], option.metadata["high"], option.default
@@ -25,7 +25,7 @@ def number_control(kind: type[Group], name: str, label: str, said: str) -> int:
     return int(start if value is None else value)
 
 
-def note_refused(config: Group, page: str, checks: Mapping[str, Check]) -> None:
+def note_refused(config: Experiment, page: str, checks: Mapping[str, Check]) -> None:
     """Say which parameters, by name, cannot be used, until the choice of networks changes.
 
     Streamlit drops them silently as soon as their widgets are drawn, so this comes before and reads them once.
@@ -43,7 +43,7 @@ def check_together(word: str) -> object:
     return check_choice("together", word, TOGETHER)
 
 
-def check_option(kind: type[Group], name: str) -> Check:
+def check_option(kind: type[Experiment], name: str) -> Check:
     """A whole number within the limits of an option of `kind`."""
     limits = kind.__dataclass_fields__[name].metadata
     return lambda word: check_number(name, value_of(word), limits, whole=True)

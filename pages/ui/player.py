@@ -10,7 +10,7 @@ import streamlit as st
 
 _HERE = Path(__file__).parent
 _HTML = '<div class="player"></div>'
-_SCRIPTS = ("player_images.js", "player_plane.js", "player.js")  # one module; only the last exports
+_SCRIPTS = ("player_film.js", "player_images.js", "player_plane.js", "player.js")  # one module; only the last exports
 _NEEDED = {
     "images": ("show", "lams", "truth", "classes", "methods", "images", "shape", "paper"),
     "points": ("show", "lams", "truth", "classes", "methods", "points", "extent", "side", "colors"),

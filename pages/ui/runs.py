@@ -76,9 +76,9 @@ def computed(config: Pair) -> Pair:
 
 
 def visible(result: Result, config: Experiment, table: str) -> pd.DataFrame:
-    """The rows of a table that belong to the chosen methods."""
+    """The rows of a table that belong to the chosen methods; all of a table that knows no methods."""
     frame = result.frame(table)
-    return frame[frame["method"].isin(config.method)]
+    return frame[frame["method"].isin(config.method)] if "method" in frame else frame
 
 
 def pair_result(config: Pair) -> Result | None:
