@@ -204,3 +204,36 @@ def test_a_match_is_relative_to_the_order_of_b(pair):
     match = weight_matching(shuffled, restarts=10)
     assert pair.objective(compose(match.permutation, pi)) == pytest.approx(match.objective, rel=1e-9)
     assert match.objective == pytest.approx(weight_matching(pair, restarts=10).objective, rel=0.02)
+
+
+# Similarities of large groups are updated, not computed anew
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_updated_similarities_are_those_computed_anew(family, dtype, monkeypatch):
+    from lmc.matching import weight
+
+    networks = family(20, dtype=dtype) if dtype is torch.float64 else family(20)
+    pair = networks.task(networks.start(0), networks.start(1))
+    expected = weight_matching(pair)
+    updates, differences = [], []
+    original = weight._Similarity._update
+    compute = weight._Similarity.at
+
+    def counted(self, *given):
+        updates.append(given)
+        return original(self, *given)
+
+    def compared(self, group, views, permutation):
+        found = compute(self, group, views, permutation)
+        differences.append(float((found - sum(weight._grams(views, group))).abs().max()))
+        return found
+
+    monkeypatch.setattr(weight, "LARGE", 2)
+    monkeypatch.setattr(weight._Similarity, "_update", counted)
+    monkeypatch.setattr(weight._Similarity, "at", compared)
+    match = weight_matching(pair)
+    assert updates and len(differences) > 6
+    assert max(differences) < 100 * torch.finfo(dtype).eps
+    assert equal(match.permutation, expected.permutation)
+    assert max(gains(pair, match.permutation)) <= 8 * torch.finfo(dtype).eps * norms(pair)
