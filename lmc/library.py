@@ -18,7 +18,11 @@ from lmc.experiments import (
     EXPERIMENTS,
     OPTIONS,
     Experiment,
+    History,
+    Instability,
     Pair,
+    Pruning,
+    Trajectory,
     dataset_info,
     get_architecture,
     list_datasets,
@@ -26,10 +30,15 @@ from lmc.experiments import (
 )
 from lmc.store import Store
 
+VARIANTS = ("twin", "fork", "pruning")
+
 
 @dataclass(frozen=True)
 class Entry:
     """A network in the list.
+
+    One that was trained may be a twin, a fork or pruned: then `config` has `twin`, `fork` or `pruning`, see
+    `lmc.experiments.Network`, and the checkpoints of a pruned one are levels.
 
     `origin` is `trained`, `loaded` (from a file) or `shipped` (with the project). `label` is the seed or the name of
     the file, `epochs` None for a loaded one. `dataset` is what it was trained on, "" for a loaded one, of which
@@ -53,8 +62,22 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What it is called beside others: `seed 0`, or the name of its file."""
-        return self.label if self.origin == "loaded" else f"seed {self.label}"
+        """What it is called beside others: `seed 0`, `seed 0, pruned 20% a level`, or the name of its file."""
+        if self.origin == "loaded":
+            return self.label
+        seed, order = self.config["seed"], self.config["order_seed"]
+        name = f"seed {seed}" if seed == order else f"seed {seed}/{order}"
+        name = name if self.config.get("twin") is None else f"twin of {name}"
+        if fork := self.config.get("fork"):
+            name = f"{name}, other order from epoch {fork[0]}"
+        if plan := self.config.get("pruning"):
+            name = f"{name}, pruned {100 * plan['share']:.3g}% a level"
+        return name
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """What it is beside the usual: any of `twin`, `fork` and `pruning`."""
+        return tuple(name for name in VARIANTS if self.config.get(name) is not None)
 
 
 @dataclass(frozen=True)
@@ -136,8 +159,9 @@ class Library:
             return None
 
 
-def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair:
-    """The experiment that compares these networks; loaded ones need the `dataset` on which.
+def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair | Pruning:
+    """The experiment that compares these networks; loaded ones need the `dataset` on which. Pruned ones are compared
+    level by level.
 
     Raises InputError if they cannot be compared, with what they would have to share.
     """
@@ -145,10 +169,13 @@ def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair:
         right = "some were trained here and some are from files; download the trained ones and load those files"
         raise InputError("networks", [entry.name for entry in entries], right)
     loaded = entries[0].origin == "loaded"
-    for name in OPTIONS if loaded else (*OPTIONS, "dataset", "dtype", "recipe"):
-        values = [_spelled(entry.config[name]) for entry in entries]
+    if any("twin" in entry.variant or "fork" in entry.variant for entry in entries):
+        right = "twins, and networks whose data order changed on the way, are compared on the pages that made them"
+        raise InputError("networks", [entry.name for entry in entries], right)
+    for name in OPTIONS if loaded else (*OPTIONS, "dataset", "dtype", "recipe", "pruning"):
+        values = [_spelled(entry.config.get(name)) for entry in entries]
         if len(set(values)) > 1:
-            said = "they were trained differently" if name == "recipe" else f"{' and '.join(dict.fromkeys(values))}"
+            said = _DIFFERENT.get(name, f"{' and '.join(dict.fromkeys(values))}")
             raise InputError("networks", [entry.name for entry in entries], f"they differ in {name} ({said})")
     first = entries[0].config
     shape = {name: first[name] for name in OPTIONS}
@@ -156,27 +183,36 @@ def comparison(entries: Sequence[Entry], dataset: str = "") -> Pair:
         ids, labels = tuple(entry.id for entry in entries), tuple(entry.label for entry in entries)
         return Pair(dataset=dataset, load=ids, labels=labels, **shape)
     seeds, orders = (tuple(entry.config[name] for entry in entries) for name in ("seed", "order_seed"))
-    return Pair(
-        dataset=first["dataset"],
-        dtype=first["dtype"],
-        recipe=first["recipe"],
-        seeds=seeds,
-        order_seeds=orders,
-        **shape,
-    )
+    shape |= {name: first[name] for name in ("dataset", "dtype", "recipe")}
+    if plan := first.get("pruning"):
+        levels = min(entry.checkpoints[-1] for entry in entries if entry.checkpoints)
+        return Pruning(seeds=seeds, order_seeds=orders, levels=levels, **_plan(plan), **shape)
+    return Pair(seeds=seeds, order_seeds=orders, **shape)
 
 
-def training(entry: Entry) -> Pair | None:
+def training(entry: Entry) -> Experiment | None:
     """The experiment that trains this network again, beside one of another seed; None for a loaded one."""
     if entry.origin == "loaded":
         return None
     config = entry.config
     other = config["seed"] + 1 if config["seed"] == 0 else 0
-    shape = {name: config[name] for name in (*OPTIONS, "dataset", "dtype", "recipe")}
+    values: dict[str, Any] = {name: config[name] for name in (*OPTIONS, "dataset", "dtype", "recipe")}
+    values |= {"seeds": (config["seed"], other), "order_seeds": (config["order_seed"], other), "method": ("none",)}
+    control = "twin" if "twin" in entry.variant else "none"
     try:
-        return Pair(seeds=(config["seed"], other), order_seeds=(config["order_seed"], other), method=("none",), **shape)
+        if plan := config.get("pruning"):
+            levels = entry.checkpoints[-1] if entry.checkpoints else 1
+            return Pruning(levels=levels, control=control, **_plan(plan), **values)
+        if fork := config.get("fork"):
+            return Instability(forks=(fork[0],), **values)
+        return Trajectory(control=control, **values) if control == "twin" else Pair(**values)
     except InputError:
         return None
+
+
+def _plan(plan: dict[str, Any]) -> dict[str, Any]:
+    """The options of an experiment that prunes as a network was pruned."""
+    return {"prune": plan["share"], "rewind": plan["rewind"], "last_layer": plan["last_layer"]}
 
 
 def fitting(entries: Sequence[Entry]) -> list[str]:
@@ -220,6 +256,9 @@ def _entry(id: str, about: dict[str, Any], files: dict[str, Any], shipped: bool)
 
 def _use(id: str, content: dict[str, Any]) -> Use:
     config, networks = content["config"], tuple(content["networks"])
+    kind = EXPERIMENTS.get(content["experiment"])
+    if kind is not None and issubclass(kind, History):  # it was also made with pruned networks, or with forks
+        networks = tuple(dict.fromkeys((*networks, *(one.id for one, _ in kind.from_json(config).wanted()))))
     return Use(id, content["experiment"], config, networks, _errors(content, networks))
 
 
@@ -235,6 +274,9 @@ def _errors(content: dict[str, Any], networks: Sequence[str]) -> dict[str, float
         if split == "test":
             found |= dict(zip(pairs[pair], (table["error_a"][row], table["error_b"][row]), strict=True))
     return found
+
+
+_DIFFERENT = {"recipe": "they were trained differently", "pruning": "they were pruned differently, or not all of them"}
 
 
 def _spelled(value: Any) -> str:

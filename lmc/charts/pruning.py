@@ -24,7 +24,7 @@ WORSE = 0.02  # error by which a pruned network may be worse and still count as 
 _DASHES = {"none": [1, 0], "dense": [1, 0], "sparse": [9, 5]}
 _SHAPES = {"none": "circle", "dense": "circle", "sparse": "diamond"}
 _ROOM = 72  # pixels to the right of the last level, for a word
-_DODGE = 0.11  # between the permutations at one level, in levels
+_DODGE = 0.11  # between the permutations at one level, in levels if there are many
 
 
 def pruning_chart(
@@ -45,7 +45,7 @@ def pruning_chart(
     means = level_means(levels, method=method, split=split, measure=measure, resolution=resolution)
     densities = densities_of(means, planned)
     order = [name for name in PERMUTATIONS if name in set(means["permutation"])]
-    step = _DODGE * (left_of(densities[-1]) / max(1, len(densities) - 1))
+    step = _DODGE * left_of(densities[-1]) / max(8, len(densities) - 1)
     shift = {name: step * (k - (len(order) - 1) / 2) for k, name in enumerate(order)}
     means = means.assign(
         x=[left_of(d) + shift[p] for d, p in zip(means["density"], means["permutation"], strict=True)],
@@ -208,7 +208,7 @@ def _limit(dense: float, y: alt.Y) -> list[alt.Chart]:
     rule = at.mark_rule(color=style.INK, strokeDash=[2, 4], strokeWidth=2).encode(x=alt.value(0), y=y)
     rule = rule.encode(x2=alt.value(alt.ExprRef("width")))
     words: dict[str, Any] = {"align": "left", "baseline": "bottom", "dx": 4, "dy": -4, "color": style.INK}
-    text = at.mark_text(text="2 points worse than dense", fontSize=14, **words)
+    text = at.mark_text(text="dense + 2 points", fontSize=14, **words)
     return [rule, text.encode(x=alt.value(0), y=y)]
 
 

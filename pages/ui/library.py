@@ -12,7 +12,7 @@ import streamlit as st
 from lmc.charts.network_curves import network_curves
 from lmc.charts.style import percent
 from lmc.errors import InputError, StoreError
-from lmc.experiments import Experiment, dataset_info, get_architecture
+from lmc.experiments import Experiment, Pruning, dataset_info, get_architecture
 from lmc.experiments.spelling import command
 from lmc.library import Entry, Library, Use, comparison, fitting, training
 from lmc.limits import limits
@@ -90,11 +90,29 @@ def in_words(entry: Entry) -> str:
         extra.append(f"images changed at random: {recipe['augment'].replace('_', ' and ')}")
     right = "" if entry.error is None else f" Right on {percent(1 - entry.error)} of the test set."
     seeds = f"first weights from seed {config['seed']}, order of the images from seed {config['order_seed']}"
-    return (
+    said = (
         f"{what}. {recipe['epochs']} epochs on {plain(dataset_info(entry.dataset).title)} with "
         f"{recipe['optimizer'].upper() if recipe['optimizer'] == 'sgd' else 'Adam'}, learning rate {recipe['lr']:g} "
         f"{decay}, batches of {recipe['batch_size']}{''.join(f', {text}' for text in extra)}; {seeds}.{right}"
     )
+    return " ".join((said, *_variants(entry)))
+
+
+def _variants(entry: Entry) -> list[str]:
+    """A sentence for everything that is not as usual."""
+    config, found = entry.config, []
+    if config.get("twin") is not None:
+        found.append("A twin: its hidden units began in another order than the seed gives them.")
+    if fork := config.get("fork"):
+        found.append(f"After epoch {fork[0]} it saw the images in the order of seed {fork[1]}.")
+    if plan := config.get("pruning"):
+        last = "the last layer too" if plan["last_layer"] == "prune" else "all but the last layer"
+        found.append(
+            f"Pruned level by level, {last}: each takes away the smallest {100 * plan['share']:.3g}% of the weights "
+            f"that are left, and trains again from the weights after epoch {plan['rewind']}. "
+            f"{len(entry.checkpoints)} levels are kept; the file is the last of them."
+        )
+    return found
 
 
 _RECIPE_WORDS = {"momentum": "momentum", "weight_decay": "weight decay", "warmup": "epochs of warm-up"}
@@ -125,7 +143,11 @@ def _table(entries: Sequence[Entry], uses: dict[str, list[Use]]) -> pd.DataFrame
 
 
 _COLUMNS = {
-    "Network": st.column_config.TextColumn(help="A trained network is named by its seed, a loaded one by its file."),
+    "Network": st.column_config.TextColumn(
+        help="A trained network is named by its seed, a loaded one by its file. Pages "
+        "that follow networks also keep pruned ones, twins (another order of units), and copies that went on with "
+        "another order of the data."
+    ),
     "Accuracy": st.column_config.NumberColumn(
         format="%.1f%%", help="On the test images. Of a network from a file: from the last result that it is part of."
     ),
@@ -152,7 +174,7 @@ def _known_set(entry: Entry, uses: dict[str, list[Use]]) -> str:
 
 
 def _title(entry: Entry) -> str:
-    return entry.label if entry.origin == "loaded" else f"Seed {entry.label}"
+    return entry.name if entry.origin == "loaded" else f"{entry.name[:1].upper()}{entry.name[1:]}"
 
 
 def _curves(entries: Sequence[Entry]) -> None:
@@ -214,12 +236,13 @@ def _compare(entries: Sequence[Entry], dataset: str) -> None:
         right = error.right if error.option == "networks" else "no published data set fits all of them"
         st.info(plain(f"These networks cannot be compared: {right}."), icon=":material/info:")
         return
+    pruned = isinstance(config, Pruning)
     st.link_button(
-        "Compare them on the line between them",
+        "Compare them level by level" if pruned else "Compare them on the line between them",
         address_of(config),
-        icon=":material/compare_arrows:",
+        icon=":material/content_cut:" if pruned else ":material/compare_arrows:",
         type="primary",
-        help="Opens the Pair page with these networks in a new tab.",
+        help=f"Opens the {'Pruning' if pruned else 'Pair'} page with these networks in a new tab.",
     )
 
 
@@ -261,4 +284,7 @@ def _file_name(entry: Entry) -> str:
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in entry.label)
     if entry.origin == "loaded":
         return name
-    return f"{entry.dataset.split(':')[0]}-{entry.config['arch']}-width{entry.config['width']}-seed{name}"
+    seed = name if not entry.variant else "-".join((str(entry.config["seed"]), *entry.variant))
+    if "pruning" in entry.variant:
+        seed = f"{seed}-level{entry.checkpoints[-1]}"
+    return f"{entry.dataset.split(':')[0]}-{entry.config['arch']}-width{entry.config['width']}-seed{seed}"

@@ -200,3 +200,21 @@ def transport_of(config: Pruning, level: int) -> Transport:
     """The networks of `config` under one another's masks of a level."""
     names = {spec.name for spec in fields(Pruning)} & {spec.name for spec in fields(Transport)}
     return Transport(**{name: getattr(config, name) for name in names}, level=level)
+
+
+def what_to_try(config: Pruning) -> str:
+    """A few suggestions that differ from what is shown."""
+    return " ".join(
+        (
+            "Raise the width to 128: the old order goes on fitting much longer."
+            if config.width < 128
+            else "Take narrow networks, of width 32: how long does the old order go on fitting?",
+            "Rewind to epoch 0: do the networks still end where the old order fits?"
+            if config.rewind
+            else "Rewind to epoch 5: is it easier when the networks begin with more of what they learned?",
+            f"Prune {'50' if config.prune < 0.4 else '10'}% at each level.",
+            "Take the seeds 0 1 2: single pairs differ by many points."
+            if len(config.members()) == 1
+            else "Take six seeds: all fifteen pairs of them make the intervals smaller.",
+        )
+    )
