@@ -11,7 +11,6 @@ from lmc.charts.style import CONNECTED, method_label, percent, readable
 from lmc.charts.summary import Table, frame
 
 ROUNDING = 1e-9  # barrier that rounding in float64 can make
-_ONE_ORDER = {"dense": "under the permutation of the dense networks", "sparse": "under one found anew at that level"}
 
 
 def pruning_answer(
@@ -34,21 +33,25 @@ def pruning_answer(
     over = f" (means over {pairs} pairs{', 95% intervals' * (pairs > 2)})" if pairs > 1 else ""
 
     at = {str(row["permutation"]): row for row in means[means["level"] == last].to_dict("records")}
+    unit = " nats" * (measure == "loss")
 
-    def said(permutation: str) -> str:
+    def said(permutation: str, *, interval: bool = True) -> str:
         row = at[permutation]
-        between = f" [{readable(row['low'], measure)} to {readable(row['high'], measure)}]" if pairs > 2 else ""
-        return f"{readable(row['value'], measure)}{' nats' * (measure == 'loss')}{between}"
+        between = f" [{readable(row['low'], measure)} to {readable(row['high'], measure)}]" * (pairs > 2 and interval)
+        return f"{readable(row['value'], measure)}{unit}{between}"
 
-    start = f"With {_left(at['none']['density'])} of the weights left, the {split} {measure} barrier is"
+    start = f"With {_left(at['none']['density'])} of the weights left, "
     if "dense" not in at:
         return (
-            f"{start} {said('none')} without a permutation{over}. Choose a matching method in the sidebar to see what "
-            "one permutation for all levels does."
+            f"{start}the {split} {measure} barrier is {said('none')} without a permutation{over}. Choose a matching "
+            "method in the sidebar to see what one permutation for all levels does."
         )
-    numbers = ", and ".join(f"{said(name)} {words}" for name, words in _ONE_ORDER.items())
-    first = f"{method_label(method)}: {start[:1].lower()}{start[1:]} {said('none')} without a permutation, "
-    answer = f"{first}{numbers}{over}."
+    lowers = "lowers" if at["dense"]["value"] < at["none"]["value"] else "changes"
+    answer = (
+        f"{start}the permutation that {method_label(method).lower()} found before pruning {lowers} the {split} "
+        f"{measure} barrier from {said('none', interval=False)} to {said('dense')}, one found anew to "
+        f"{said('sparse')}{over}."
+    )
     return answer if measure == "loss" else f"{answer} {_verdict(means, width, wider)}"
 
 
@@ -128,8 +131,8 @@ def _verdict(means: pd.DataFrame, width: int, wider: int | None) -> str:
         return "One permutation connects them at every level: simultaneous weak connectivity."
     anew = means.loc[means["permutation"] == "sparse", "value"]
     return (
-        f"The dense networks' permutation connects them down to {_left(dense)} of the weights; one found anew connects "
-        f"them at {int((anew <= CONNECTED).sum())} of {len(anew)} levels."
+        f"The one from before connects them down to {_left(dense)} of the weights, those found anew at "
+        f"{int((anew <= CONNECTED).sum())} of {len(anew)} levels."
     )
 
 

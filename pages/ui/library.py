@@ -110,7 +110,7 @@ def _variants(entry: Entry) -> list[str]:
         found.append(
             f"Pruned level by level, {last}: each takes away the smallest {100 * plan['share']:.3g}% of the weights "
             f"that are left, and trains again from the weights after epoch {plan['rewind']}. "
-            f"{len(entry.checkpoints)} levels are kept; the file is the last of them."
+            f"The levels from 1 to {max(entry.checkpoints, default=0)} are kept; the file is the last of them."
         )
     return found
 
@@ -284,7 +284,6 @@ def _file_name(entry: Entry) -> str:
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in entry.label)
     if entry.origin == "loaded":
         return name
-    seed = name if not entry.variant else "-".join((str(entry.config["seed"]), *entry.variant))
-    if "pruning" in entry.variant:
-        seed = f"{seed}-level{entry.checkpoints[-1]}"
+    others = [{"pruning": f"pruned-level{max(entry.checkpoints, default=0)}"}.get(v, v) for v in entry.variant]
+    seed = "-".join((str(entry.config["seed"]), *others)) if others else name
     return f"{entry.dataset.split(':')[0]}-{entry.config['arch']}-width{entry.config['width']}-seed{seed}"

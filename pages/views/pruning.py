@@ -20,6 +20,7 @@ from pages.ui.pruning import (
     draw_so_far,
     look_of,
     pruning_settings,
+    what_to_try,
 )
 from pages.ui.pruning_masks import show_masks, show_transport
 from pages.ui.runs import result_of, visible
@@ -77,17 +78,13 @@ for words in (
 
 see, attempt = st.columns(2)
 see.markdown(
-    "**What you see.** Left, the networks as they were trained. With every step to the right, the smallest "
-    f"{config.prune:.0%} of the weights that are left are taken away, the others go back to their values after epoch "
-    f"{config.rewind}, and training goes on from there. B's units stand unchanged, or in the order that matched the "
-    "two networks before pruning, or in one that was found anew. If the solid blue line stays low, *one* order of "
-    "units serves at every level: *simultaneous weak* linear connectivity."
+    "**What you see.** On the left stand the networks as they were trained. Every step to the right takes away the "
+    f"smallest {config.prune:.0%} of the weights that are left, puts the others back to their values after epoch "
+    f"{config.rewind}, and trains again from there. B's units are not reordered, or stand in the order that matched "
+    "the two networks before pruning, or in one found anew. As long as the order from before keeps the barrier low, "
+    "*one* order serves at every level: *simultaneous weak* linear connectivity."
 )
-attempt.markdown(
-    "**Try this.** Raise the width to 128: the old order goes on fitting much longer. Rewind to epoch 0: do the "
-    "networks still end where the old order fits? Prune 50% at each level. Take the seeds 0 1 2: single pairs differ "
-    "by many points."
-)
+attempt.markdown(f"**Try this.** {what_to_try(config)}")
 
 left, right = st.columns(2)
 with left:
@@ -109,7 +106,7 @@ with right:
 masks = show_masks(result, config, view)
 transport = show_transport(config, view, masks.level, levels)
 if not twins:
-    offer_twins(config, "every level")
+    offer_twins("every level")
 learning_curves(config)
 
 tables = {text: partial(visible, result, config, name) for name, text in TABLES.items()}
