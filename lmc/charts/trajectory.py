@@ -76,7 +76,7 @@ def alignment_means(
 
 def epoch_x(epochs: Sequence[int], title: str) -> alt.X:
     """Epochs on a scale that gives the first ones room, with a label at each of `epochs` that has room."""
-    axis = alt.Axis(values=list(epochs), format="d", labelOverlap="greedy", grid=False, title=title, labelFlush=False)
+    axis = alt.Axis(values=list(epochs), format="d", labelOverlap="greedy", grid=False, title=title, offset=8)
     last = max(1, epochs[-1])
     scale = alt.Scale(type="symlog", constant=1, domain=[min(0, epochs[0]), last], nice=False, padding=16)
     return alt.X("epoch:Q", scale=scale, axis=axis)
@@ -88,7 +88,7 @@ def barrier_y(high: float, split: str, measure: str, *, whole: bool = False) -> 
     top = 1.0 if whole and measure == "error" else 1.05 * max(high, 2 * style.CONNECTED)
     top = min(1.0, top) if measure == "error" else top
     ticks = [tick for tick in (ERROR_TICKS if measure == "error" else _LOSS_TICKS) if tick <= top]
-    axis = style.value_axis(measure, title, values=ticks, tickCount=len(ticks), labelOverlap="greedy")
+    axis = style.value_axis(measure, title, values=ticks, tickCount=len(ticks), labelOverlap="greedy", labelFlush=False)
     return alt.Y("value:Q", scale=alt.Scale(type="sqrt", domain=[0, top], nice=False), axis=axis)
 
 
@@ -107,7 +107,7 @@ def _bands(means: pd.DataFrame, fits: list[int], scale: alt.Scale) -> list[alt.C
     several = means[(means["pairs"] > 1) & means["fit"].isin([NONE, *fits[-1:]])]
     if several.empty:
         return []
-    band = alt.Chart(several[["name", "epoch", "low", "high"]]).mark_area(opacity=0.16)
+    band = alt.Chart(several[["name", "epoch", "low", "high"]]).mark_area(fillOpacity=0.16, opacity=1)
     return [band.encode(y="low:Q", y2="high:Q", color=alt.Color("name:N", scale=scale))]
 
 

@@ -33,7 +33,7 @@ def agreement_chart(alignment: Table, layers: Table, *, method: str = "weight", 
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(title="Share of units placed alike", format=".0%", tickCount=5),
+        axis=alt.Axis(title="Share of units placed alike", format=".0%", tickCount=5, labelFlush=False),
     )
     color = alt.Color("name:N", scale=alt.Scale(domain=names, range=colors), legend=legend)
     dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)

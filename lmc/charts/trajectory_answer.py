@@ -9,6 +9,7 @@ from lmc.charts import style
 from lmc.charts.summary import Table, choose_rows, frame
 from lmc.charts.trajectory import NONE, alignment_means
 
+_ROUNDING = 1e-6
 HARDLY = 0.5  # a barrier of more than this share of the one without a permutation has hardly gone down
 
 
@@ -28,18 +29,23 @@ def trajectory_answer(
     """
     found = _by_place(alignment, method, split, measure, resolution)
     last, pairs = max(epoch for _, epoch in found), max(value.pairs for value in found.values())
-    over = f", means over {pairs} pairs{' with 95% intervals' * (pairs > 2)}" if pairs > 1 else ""
-    before = _value(found[NONE, last], measure)
+    over = f" (means over {pairs} pairs{', 95% intervals' * (pairs > 2)})" if pairs > 1 else ""
+    barrier, before = f"{split} {measure} barrier", _value(found[NONE, last], measure)
     if (last, last) not in found:
-        return f"Without a permutation the {split} {measure} barrier at the last epoch, {last}, is {before}{over}."
+        return f"Without a permutation the {barrier} at the last epoch, {last}, is {before}{over}."
     own = {epoch: value for (fit, epoch), value in found.items() if fit == last}
     worst = max(own, key=lambda epoch: own[epoch].mean)
-    lowers = "lowers" if own[last].mean < found[NONE, last].mean else "does not lower"
-    said = (
-        f"The permutation that {style.method_label(method).lower()} finds at epoch {last} {lowers} the {split} "
-        f"{measure} barrier there, {before} without and {_value(own[last], measure)} with it. The same permutation "
-        f"leaves at most {_value(own[worst], measure)} at any epoch on the way, at epoch {worst}{over}"
-    )
+    after = _value(own[last], measure)
+    said = f"{style.method_label(method)} at epoch {last}"
+    if own[last].mean < found[NONE, last].mean:
+        said += f" lowers the {barrier} from {before} to {after}"
+    else:
+        said += f" does not lower the {barrier}, {before} without, {after} with it"
+    if len(own) > 1:
+        said += (
+            f"; used at all epochs, the same permutation leaves at most {_value(own[worst], measure)}, at epoch {worst}"
+        )
+    said += over
     if measure == "loss":
         return f"{said}."
     return f"{said}{_verdict(own, found[NONE, last].mean, last, width, wider)}"
@@ -115,10 +121,13 @@ def twin_answer(alignment: Table, *, method: str, split: str = "test") -> str:
         return "Choose a matching method: without a permutation even twins stay apart."
     loss, error = float(found["loss_barrier"].max()), float(found["error_barrier"].max())
     without = style.percent(float(none.loc[none["epoch"] == none["epoch"].max(), "error_barrier"].mean()))
+    height = f"{_tiny(100 * error)} points of error and {_tiny(loss)} nats of loss"
+    if error < _ROUNDING and loss < _ROUNDING:
+        height = f"0 up to rounding ({height})"
     return (
         f"The largest {split} barrier between twins, of all {found['fit_epoch'].nunique()} permutations at all "
-        f"{found['epoch'].nunique()} epochs, is {_tiny(100 * error)} points of error and {_tiny(loss)} nats of loss. "
-        f"Without a permutation it is {without} at the end."
+        f"{found['epoch'].nunique()} epochs, is {height}. Without a permutation the error barrier is {without} at the "
+        "end."
     )
 
 

@@ -73,8 +73,8 @@ def _kinds(epochs: list[int], method: str, *, with_fits: bool) -> list[_Kind]:
     none = _Kind("none", ["No permutation"] * count, [style.method_color("none")] * count, [NONE] * count)
     if not with_fits:
         return [none]
-    final = [f"The permutation of epoch {last}"] * count
-    now = [f"The permutation of epoch {epoch}" + ", its own" * (epoch != last) for epoch in epochs]
+    final = [f"Found at epoch {last}"] * count
+    now = [f"Found at epoch {epoch}" for epoch in epochs]
     return [
         none,
         _Kind("last", final, [style.method_color(method)] * count, [last] * count),
@@ -96,4 +96,4 @@ def _axis(top: float, split: str, measure: str) -> dict[str, Any]:
     top *= 1.05
     step = next((step for step in _LOSS_STEPS if top / step < _MOST_TICKS), _LOSS_STEPS[-1])
     ticks = [{"value": k * step, "text": f"{k * step:g}"} for k in range(int(top / step) + 1)]
-    return {**named, "top": top, "ticks": ticks, "unit": "nats, barrier"}
+    return {**named, "top": top, "ticks": ticks, "unit": "nats of barrier"}

@@ -14,11 +14,17 @@ from lmc.charts.trajectory import NONE, alignment_means
 _SCHEME = ["#FFF7D6", "#FBD98C", "#F2A65E", "#D9695B", "#A03C70", "#5B2470", "#1F0F3D"]  # as on the plane
 _DARK, _LIGHT = "#101820", "#FFFFFF"
 _MOST_WORDS = 14  # columns in which a number still has room
+_GAPS = alt.Scale(paddingInner=0.03, paddingOuter=0)
 _LEAST_SPAN = 0.2  # colours reach from 0 to at least this
 
 
 def map_chart(
-    alignment: Table, *, method: str = "weight", split: str = "test", measure: str = "error", resolution: float = 0.0
+    alignment: Table,
+    *,
+    method: str = "weight",
+    split: str = "test",
+    measure: str = "error",
+    resolution: float | None = None,
 ) -> Any:
     """Mean barrier over (epoch of the permutation × epoch it is applied at), from the `alignment` table.
 
@@ -39,11 +45,11 @@ def map_chart(
         dark=cells["value"] > 0.3 * top,
         connected=(cells["value"] <= style.CONNECTED) & (measure == "error"),
     )
+    beside = alt.Axis(labelAngle=0, labelOverlap=True, labelFlush=False)
+    order = ["none" if fit == NONE else str(fit) for fit in reversed(fits)]
     place: dict[str, Any] = {
-        "x": alt.X("epoch:O", sort=epochs, title="Applied at epoch", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        "y": alt.Y(
-            "row:O", sort=["none" if fit == NONE else str(fit) for fit in reversed(fits)], title="Found at epoch"
-        ),
+        "x": alt.X("epoch:O", sort=epochs, scale=_GAPS, title="Applied at epoch", axis=beside),
+        "y": alt.Y("row:O", sort=order, scale=_GAPS, title="Found at epoch", axis=beside),
     }
     layers = [_cells(rows, place, top, split, measure), _frames(rows, place)]
     if len(epochs) <= _MOST_WORDS:

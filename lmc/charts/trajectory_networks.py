@@ -39,10 +39,22 @@ def seeds_chart(curves: Table, names: Mapping[str, str], *, split: str = "test",
     data = data.dropna(subset=measure)
     last = int(data["epoch"].max())
     x = epoch_x([epoch for epoch in _EPOCHS if epoch < last] + [last], "Epoch")
-    ends = data[data["epoch"] == last][measure]
-    low, high = (style.readable(float(v), measure) for v in (ends.min(), ends.max()))
-    said = f"Learning curves of {len(names)} networks: {split} {measure} by epoch. At the end from {low} to {high}."
+    said = f"Learning curves of {len(names)} networks by epoch. {seeds_words(data, split=split, measure=measure)}"
     return _lines(data, x, "epoch", "Epoch", names, split, measure, said)
+
+
+def seeds_words(curves: Table, *, split: str, measure: str) -> str:
+    """How far the learning curves are apart, in a sentence."""
+    data = choose_rows(frame(curves, ("network", "epoch", "split", measure)), "split", split)
+    wide = data.pivot(index="epoch", columns="network", values=measure).dropna().astype(float)
+    ends, apart = wide.iloc[-1], wide.max(axis=1) - wide.min(axis=1)
+    low, high = (style.readable(float(v), measure) for v in (ends.min(), ends.max()))
+    gap = float(apart.max())
+    most = f"{100 * gap:.2g} points" if measure == "error" else f"{gap:.2g} nats"
+    return (
+        f"At the end the {split} {measure} is {low} to {high}. The curves are furthest apart at epoch "
+        f"{apart.idxmax()}, by {most}."
+    )
 
 
 def climbs(straight: Table, *, split: str, measure: str) -> dict[str, float]:
@@ -60,13 +72,13 @@ def straight_words(straight: Table, measure: str, split: str | None = None) -> s
     chosen = split or str(frame(straight, ("split",))["split"].iloc[0])
     found = climbs(straight, split=chosen, measure=measure)
     rising = {name: rise for name, rise in found.items() if rise > ROUNDING}
+    whom = f"all {len(found)} networks" if len(found) > 2 else "both networks" if len(found) == 2 else "the network"
     if not rising:
-        every = "The network goes" if len(found) == 1 else f"All {len(found)} networks go"
-        return f"{every} down all the way: the {chosen} {measure} never rises, it is monotone."
+        return f"The {chosen} {measure} falls all the way for {whom}: it is monotone."
     most = max(rising.values())
     rise = f"{100 * most:.2g} points" if measure == "error" else f"{most:.2g} nats"
-    how = "it rises" if len(found) == 1 else f"it rises for {len(rising)} of {len(found)} networks"
-    return f"The {chosen} {measure} is not monotone: {how} on the way, by up to {rise}."
+    some = f" for {len(rising)} of {len(found)} networks" if len(found) > 1 else ""
+    return f"The {chosen} {measure} is not monotone: it rises{some} on the way, by up to {rise}."
 
 
 def _lines(

@@ -14,7 +14,7 @@ from lmc.charts.style import network_label
 from lmc.charts.trajectory import trajectory_chart
 from lmc.charts.trajectory_answer import mean_errors
 from lmc.charts.trajectory_film import film_data
-from lmc.charts.trajectory_networks import seeds_chart, straight_chart, straight_words
+from lmc.charts.trajectory_networks import seeds_chart, seeds_words, straight_chart, straight_words
 from lmc.experiments import CONTROLS, Pair, Trajectory
 from lmc.experiments.options import check_number
 from lmc.experiments.spelling import value_of
@@ -48,7 +48,7 @@ class View:
 
     def look(self, config: Trajectory) -> dict[str, Any]:
         """What charts need to know of it."""
-        resolution = 1 / measured(config, self.split)
+        resolution = 1 / measured(config, self.split) if self.measure == "error" else None
         return {"split": self.split, "measure": self.measure, "method": self.method, "resolution": resolution}
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -182,21 +182,21 @@ def single_networks(result: Result, config: Trajectory, view: View) -> None:
     straight, curves = (_own(result.frame(name), names) for name in ("straight", "curves"))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Straight from start to end", anchor=False)
+        st.subheader("From first to last weights", anchor=False)
         chart = partial(straight_chart, straight, names, split=view.split)
         show("straight_chart", chart, result.id, view.split)
         st.caption(
-            f"The straight line through weight space from first to last weights, a way that training did not take. "
-            f"{' '.join(straight_words(straight, 'loss', split) for split in ('train', 'test'))}"
+            "The straight line through all weights from the start to the end of training: a way that training did not "
+            f"take. {' '.join(straight_words(straight, 'loss', split) for split in ('train', 'test'))}"
         )
     with right:
-        st.subheader("Learning curves over each other", anchor=False)
+        st.subheader("Learning curves", anchor=False)
         split = "test" if view.measure == "error" else view.split
         chart = partial(seeds_chart, curves, names, split=split, measure=view.measure)
         show("seeds_chart", chart, result.id, split, view.measure)
         st.caption(
-            "Other seeds, other weights, and yet nearly the same curve: the networks learn alike although they stand "
-            "far apart." + " Errors are measured on test data alone while learning." * (split != view.split)
+            f"Do other seeds learn otherwise? {seeds_words(curves, split=split, measure=view.measure)}"
+            + " While networks learn, errors are measured on test data alone." * (split != view.split)
         )
 
 

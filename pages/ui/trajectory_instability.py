@@ -43,7 +43,11 @@ def instability(config: Trajectory, *, split: str, measure: str) -> None:
         except InputError as error:
             st.warning(f"{error}", icon=":material/info:")
             return
-        look = {"split": split, "measure": measure, "resolution": 1 / captions.measured(config, split)}
+        look = {
+            "split": split,
+            "measure": measure,
+            "resolution": 1 / captions.measured(config, split) if measure == "error" else None,
+        }
         _draw(asked, look)
 
 
