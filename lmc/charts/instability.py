@@ -62,7 +62,8 @@ def instability_answer(instability: Table, *, split: str = "test", measure: str 
     stable = next((k for k in sorted(values) if all(v <= style.CONNECTED for j, v in values.items() if j >= k)), None)
     if stable is None:
         return f"{said}: by epoch {last} training is not yet stable to the order of the data."
-    return f"{said}: training is stable to the order of the data, without a permutation, from epoch {stable} on."
+    since = "from the start" if stable == 0 else f"from epoch {stable} on"
+    return f"{said}: training is stable to the order of the data, without a permutation, {since}."
 
 
 def _singles(instability: Table, split: str, measure: str) -> pd.DataFrame:

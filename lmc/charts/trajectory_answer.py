@@ -89,12 +89,12 @@ def first_fit_answer(
         return ""
     first = min(trained)
     early, late = found[first, last], found[last, last]
-    verdict = "it was found too early" if early.low > late.high else "within what pairs differ by"
-    if early.pairs <= 2:
-        verdict = "higher" if early.mean > late.mean else "no higher"
+    verdict = ""
+    if early.pairs > 2:
+        verdict = ": it was found too early" if early.low > late.high else ": that may be chance"
     return (
-        f"The permutation of epoch {first} leaves {_value(early, measure)} at epoch {last}, that of epoch {last} "
-        f"{_value(late, measure)}: {verdict}."
+        f"The permutation found at epoch {first} leaves {_value(early, measure)} at epoch {last}, where its own leaves "
+        f"{_value(late, measure)}{verdict}."
     )
 
 

@@ -12,7 +12,13 @@ import streamlit as st
 
 from lmc.charts.style import network_label
 from lmc.charts.trajectory import trajectory_chart
-from lmc.charts.trajectory_answer import mean_errors
+from lmc.charts.trajectory_answer import (
+    first_fit_answer,
+    mean_errors,
+    stable_answer,
+    trajectory_answer,
+    twin_answer,
+)
 from lmc.charts.trajectory_film import film_data
 from lmc.charts.trajectory_networks import seeds_chart, seeds_words, straight_chart, straight_words
 from lmc.experiments import CONTROLS, Pair, Trajectory
@@ -20,7 +26,7 @@ from lmc.experiments.options import check_number
 from lmc.experiments.spelling import value_of
 from lmc.experiments.trajectory import USUAL, stable_epoch
 from lmc.result import Result
-from pages.ui.captions import measured
+from pages.ui.captions import measured, wider
 from pages.ui.controls import ALL
 from pages.ui.figures import show
 from pages.ui.own import Check, check_among
@@ -135,7 +141,45 @@ def fits_so_far(config: Trajectory, view: View) -> Partly:
 # What is shown
 
 
-def stable_from(result: Result, view: View, alignment: pd.DataFrame) -> int | None:
+@dataclass(frozen=True)
+class Told:
+    """What the page says of a result in numbers; `pairs` were looked at."""
+
+    answer: str
+    others: tuple[str, ...]
+    straight: str
+    seeds: str
+    pairs: int
+
+
+def told(result: Result, config: Trajectory, view: View) -> Told:
+    """The sentences of the page, which are made once."""
+    return _told(result.id, view, result, config)
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _told(id: str, view: View, _result: Result, _config: Trajectory) -> Told:  # noqa: ARG001 - the key
+    alignment, look = view.rows(_result.frame("alignment")), view.look(_config)
+    if _config.control == "twin":
+        answer = twin_answer(alignment, method=view.method, split=view.split)
+    else:
+        answer = trajectory_answer(alignment, **look, width=_config.width, wider=wider(_config))
+    others = []
+    if view.method != "none":
+        others.append(stable_answer(_stable(_result, view, alignment), _config.checkpoints[-1]))
+    if _config.control != "twin":
+        others.append(first_fit_answer(alignment, **look))
+    straight, curves = (_own(_result, name, names_of(_config)) for name in ("straight", "curves"))
+    return Told(
+        answer,
+        tuple(filter(None, others)),
+        " ".join(straight_words(straight, "loss", split) for split in ("train", "test")),
+        seeds_words(curves, split=_learned(view), measure=view.measure),
+        alignment["pair"].nunique(),
+    )
+
+
+def _stable(result: Result, view: View, alignment: pd.DataFrame) -> int | None:
     """The first epoch whose permutation leaves a mean error barrier of at most 0.02 from then on."""
     if view.pair == ALL:
         found = result.metrics.get(f"stable_epoch.{view.method}.fit.{view.split}")
@@ -143,24 +187,17 @@ def stable_from(result: Result, view: View, alignment: pd.DataFrame) -> int | No
     return stable_epoch(mean_errors(alignment, method=view.method, split=view.split))
 
 
-def film(result: Result, config: Trajectory, view: View, path: pd.DataFrame, alignment: pd.DataFrame) -> None:
+def film(result: Result, config: Trajectory, view: View) -> None:
     """Draw the film at the epoch in the address; where it rests goes there."""
-    data = _film_data(result.id, tuple(view.look(config).items()), view.pair, path, alignment)
-    checkpoints = config.checkpoints
     start = st.query_params.get("epoch", "")
-    epoch = int(start) if start.isdecimal() else checkpoints[len(checkpoints) // 2]
-    epoch_film(data, "epoch_film", epoch, f"{result.id} {view}", keep_epoch)
+    epoch = int(start) if start.isdecimal() else config.checkpoints[len(config.checkpoints) // 2]
+    epoch_film(_film_data(result.id, view, result, config), "epoch_film", epoch, f"{result.id} {view}", keep_epoch)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _film_data(
-    id: str,  # noqa: ARG001 - the key, with the look and the pair
-    look: tuple[tuple[str, Any], ...],
-    pair: str,  # noqa: ARG001
-    _path: pd.DataFrame,
-    _alignment: pd.DataFrame,
-) -> dict[str, Any]:
-    return film_data(_path, _alignment, **dict(look))
+def _film_data(id: str, view: View, _result: Result, _config: Trajectory) -> dict[str, Any]:  # noqa: ARG001
+    path, alignment = (view.rows(_result.frame(name)) for name in ("path", "alignment"))
+    return film_data(path, alignment, **view.look(_config))
 
 
 def keep_epoch(epoch: int) -> None:
@@ -178,24 +215,31 @@ def follow_cell(cell: Mapping[str, Any]) -> None:
 
 def single_networks(result: Result, config: Trajectory, view: View) -> None:
     """Draw each network by itself: the straight line from its first weights to its last, and how it learned."""
-    names = names_of(config)
-    straight, curves = (_own(result.frame(name), names) for name in ("straight", "curves"))
+    names, words, split = names_of(config), told(result, config, view), _learned(view)
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("From first to last weights", anchor=False)
-        chart = partial(straight_chart, straight, names, split=view.split)
-        show("straight_chart", chart, result.id, view.split)
+        show(
+            "straight_chart",
+            lambda: straight_chart(_own(result, "straight", names), names, split=view.split),
+            result.id,
+            view.split,
+        )
         st.caption(
             "The straight line through all weights from the start to the end of training: a way that training did not "
-            f"take. {' '.join(straight_words(straight, 'loss', split) for split in ('train', 'test'))}"
+            f"take. {words.straight}"
         )
     with right:
         st.subheader("Learning curves", anchor=False)
-        split = "test" if view.measure == "error" else view.split
-        chart = partial(seeds_chart, curves, names, split=split, measure=view.measure)
-        show("seeds_chart", chart, result.id, split, view.measure)
+        show(
+            "seeds_chart",
+            lambda: seeds_chart(_own(result, "curves", names), names, split=split, measure=view.measure),
+            result.id,
+            split,
+            view.measure,
+        )
         st.caption(
-            f"Do other seeds learn otherwise? {seeds_words(curves, split=split, measure=view.measure)}"
+            f"Do other seeds learn otherwise? {words.seeds}"
             + " While networks learn, errors are measured on test data alone." * (split != view.split)
         )
 
@@ -207,5 +251,11 @@ def names_of(config: Trajectory) -> dict[str, str]:
     return {label: network_label("ABC"[i], label) if few else f"seed {label}" for i, label in enumerate(labels)}
 
 
-def _own(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    return table[table["network"].isin(names)]
+def _learned(view: View) -> str:
+    """The split of learning curves: training errors are not measured while learning."""
+    return "test" if view.measure == "error" else view.split
+
+
+def _own(result: Result, table: str, names: Mapping[str, str]) -> pd.DataFrame:
+    found = result.frame(table)
+    return found[found["network"].isin(names)]

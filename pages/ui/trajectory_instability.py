@@ -78,10 +78,10 @@ def _draw(config: Instability, look: Mapping[str, Any]) -> None:
     show("instability_chart", partial(instability_chart, table, **look), result.id, *look.values())
     st.markdown(f"**{instability_answer(table, split=look['split'], measure=look['measure'])}**")
     networks = table["network"].nunique()
+    mean = f"The mean over {networks} networks; faint points are single ones. " if networks > 1 else ""
     st.caption(
-        f"{captions.mean_caption(networks, 'networks') or 'One network.'} This is the instability analysis of Frankle "
-        f"et al. (2020). Measured on {captions.measured_on(config, look['split'])}. The same numbers without the app: "
-        f"`{command(config)}`"
+        f"{mean}This is the instability analysis of Frankle et al. (2020). Measured on "
+        f"{captions.measured_on(config, look['split'])}. The same numbers without the app: `{command(config)}`"
     )
 
 

@@ -1,12 +1,13 @@
 """Two networks along their training: one permutation for the whole history?"""
 
 from functools import partial
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from lmc.charts.trajectory import trajectory_chart
 from lmc.charts.trajectory_agreement import agreement_chart
-from lmc.charts.trajectory_answer import first_fit_answer, stable_answer, trajectory_answer, twin_answer
 from lmc.charts.trajectory_map import map_chart
 from lmc.experiments import Trajectory
 from pages.ui import captions
@@ -27,7 +28,7 @@ from pages.ui.trajectory import (
     matched_control,
     pair_control,
     single_networks,
-    stable_from,
+    told,
 )
 from pages.ui.trajectory_instability import instability
 from pages.ui.twins import control_choice, offer_twins, twins_are_shown
@@ -77,27 +78,29 @@ if result is None:
 
 look = view.look(config)
 shows = (result.id, view)
-alignment, layers, path = (view.rows(result.frame(name)) for name in ("alignment", "layers", "path"))
-chart = partial(trajectory_chart, alignment, **look)
+
+
+def rows(table: str) -> pd.DataFrame:
+    return view.rows(result.frame(table))
+
+
+def chart() -> Any:
+    return trajectory_chart(rows("alignment"), **look)
+
+
 show("trajectory_chart", chart, *shows)
-if twins:
-    st.markdown(f"#### {twin_answer(alignment, method=method, split=split)}")
-else:
-    answer = partial(trajectory_answer, alignment, **look)
-    st.markdown(f"#### {answer(width=config.width, wider=captions.wider(config))}")
-if method != "none":
-    last = config.checkpoints[-1]
-    sentences = [stable_answer(stable_from(result, view, alignment), last)]
-    sentences += [] if twins else [first_fit_answer(alignment, **look)]
-    st.markdown("\n".join(f"- {sentence}" for sentence in sentences if sentence))
-for words in (
+words = told(result, config, view)
+st.markdown(f"#### {words.answer}")
+if words.others:
+    st.markdown("\n".join(f"- {sentence}" for sentence in words.others))
+for caption in (
     captions.barrier_caption(config, result, split, measure, "the line between its ends"),
-    "" if twins else captions.mean_caption(alignment["pair"].nunique(), "pairs"),
+    "" if twins else captions.mean_caption(words.pairs, "pairs"),
     captions.correction_caption(config),
     captions.narrow_caption(config),
 ):
-    if words:
-        st.caption(words)
+    if caption:
+        st.caption(caption)
 
 see, attempt = st.columns(2)
 see.markdown(
@@ -123,7 +126,7 @@ attempt.markdown(
 )
 
 st.subheader("Every permutation at every epoch", anchor=False)
-follow_cell(choose("trajectory_map", partial(map_chart, alignment, **look), *shows))
+follow_cell(choose("trajectory_map", lambda: map_chart(rows("alignment"), **look), *shows))
 st.caption(
     "Along a row one permutation goes through the whole training, the lowest row is none. Frames: 2 points or less, "
     "connected. Click a cell to see its epoch below."
@@ -133,7 +136,7 @@ st.caption(
 )
 
 st.subheader("Training as a film", anchor=False)
-film(result, config, view, path, alignment)
+film(result, config, view)
 st.caption(
     "The straight line from A to B, at every epoch that was looked at, under no permutation, under that of the last "
     "epoch and under the one found at the epoch itself. Early on both ends are bad; the barrier is the hill above them."
@@ -141,8 +144,8 @@ st.caption(
 
 if method != "none":
     st.subheader("Do the permutations agree?", anchor=False)
-    agreement = partial(agreement_chart, alignment, layers, method=method)
-    show("agreement_chart", agreement, *shows)
+    agreement = partial(agreement_chart, method=method)
+    show("agreement_chart", lambda: agreement(rows("alignment"), rows("layers")), *shows)
     st.caption(
         "The share of units that each permutation places just as the last one does; that one agrees with itself. By "
         "chance one unit in a layer would. Permutations that place many units differently can be as good: some units "
