@@ -26,6 +26,9 @@ from pages.ui.twins import control_choice
 AT_ONCE = 128  # the widest networks that are trained and pruned without being asked
 _ASKED = "_asked_pruning"  # ids of the runs that were asked for, or are there
 
+ORDERS = {**PERMUTATIONS, "none": "As it is"}
+"""Permutation in the tables → what the control and the address call the order of B's units."""
+
 CHECKS: Mapping[str, Check] = {
     "levels": check_option(Pruning, "levels"),
     "rewind": check_option(Pruning, "rewind"),
@@ -34,7 +37,7 @@ CHECKS: Mapping[str, Check] = {
     "control": check_among("control", list(CONTROLS)),
     "matched": check_among("matched", list(METHODS)),
     "level": check_option(Transport, "level"),
-    "order": check_among("order", list(PERMUTATIONS)),
+    "order": check_among("order", list(ORDERS.values())),
 }
 """What the address may ask of this page."""
 

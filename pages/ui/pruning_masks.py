@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from lmc.charts.masks import masks_chart, overlap_chart
-from lmc.charts.pruning import PERMUTATIONS
 from lmc.charts.pruning_answer import overlap_answer, transport_answer
 from lmc.charts.pruning_transport import transport_chart
 from lmc.charts.style import method_label, percent
@@ -21,7 +20,7 @@ from lmc.experiments.spelling import command
 from lmc.result import Result
 from pages.ui.figures import show
 from pages.ui.match import layer_names
-from pages.ui.pruning import PruningView, asked, look_of, transport_of
+from pages.ui.pruning import ORDERS, PruningView, asked, look_of, transport_of
 from pages.ui.runs import result_of
 
 
@@ -35,7 +34,8 @@ class MaskView(NamedTuple):
 
     def address(self) -> dict[str, object]:
         """The parameters of a link to this view."""
-        return {"of": self.pair, "level": self.level, "layer": self.layer.removesuffix(".weight"), "order": self.order}
+        layer = _in_words([self.layer])[self.layer]
+        return {"of": self.pair, "level": self.level, "layer": layer, "order": ORDERS[self.order]}
 
 
 def show_masks(result: Result, config: Pruning, view: PruningView) -> MaskView:
@@ -109,11 +109,11 @@ def _look(config: Pruning, view: PruningView) -> dict[str, Any]:
 
 def _controls(config: Pruning, names: dict[str, str], matched: str) -> MaskView:
     pairs = list(_pairs(config))
-    orders = list(PERMUTATIONS) if matched != "none" else ["none"]
+    orders = {ORDERS[name]: name for name in (ORDERS if matched != "none" else ["none"])}
     if (st.session_state.get("level") or 0) > config.levels:  # of more levels
         st.session_state["level"] = config.levels
-    by_layer = {layer.removesuffix(".weight"): layer for layer in names}
-    for key, allowed in (("of", pairs), ("layer", list(by_layer)), ("order", orders)):
+    by_name = {name: layer for layer, name in names.items()}
+    for key, allowed in (("of", pairs), ("layer", list(by_name)), ("order", list(orders))):
         if key in st.session_state and st.session_state[key] not in allowed:  # of other networks
             del st.session_state[key]
     columns = st.columns([1, 2, 2, 4], vertical_alignment="top")
@@ -127,20 +127,17 @@ def _controls(config: Pruning, names: dict[str, str], matched: str) -> MaskView:
         bind="query-params",
         help="How often the networks were pruned.",
     )
-    layer = columns[2].selectbox(
-        "Layer", list(by_layer), format_func=lambda name: names[by_layer[name]], key="layer", bind="query-params"
-    )
+    layer = columns[2].selectbox("Layer", list(by_name), key="layer", bind="query-params")
     order = columns[3].radio(
-        "B in the order that was",
-        orders,
+        "Order of B's units",
+        list(orders),
         index=min(1, len(orders) - 1),
-        format_func=lambda name: {"none": "Not changed"}.get(name, PERMUTATIONS[name]),
         horizontal=True,
         key="order",
         bind="query-params",
         help=f"Under {method_label(matched).lower()}." if matched != "none" else None,
     )
-    return MaskView(pair, int(level or config.levels), by_layer[layer], order)
+    return MaskView(pair, int(level or config.levels), by_name[str(layer)], orders[str(order)])
 
 
 def _pairs(config: Pruning) -> dict[str, tuple[int, ...]]:
