@@ -11,10 +11,12 @@ import pandas as pd
 import streamlit as st
 
 from lmc.charts.pruning import PERMUTATIONS, pruning_chart
+from lmc.charts.pruning_answer import pruning_answer, twin_answer
 from lmc.experiments import CONTROLS, LAST_LAYERS, METHODS, Experiment, Pair, Pruning, Transport, dataset_info
 from lmc.experiments.options import check_number
 from lmc.experiments.spelling import value_of
-from pages.ui.captions import measured
+from lmc.result import Result
+from pages.ui.captions import measured, wider
 from pages.ui.choices import BUILT_IN
 from pages.ui.figures import show
 from pages.ui.group import GroupView, group_controls
@@ -197,6 +199,18 @@ def draw_so_far(config: Pruning, view: PruningView) -> Partly:
         show("pruning_so_far", chart, config.id, len(found), view)
 
     return draw
+
+
+def answer(result: Result, config: Pruning, view: PruningView) -> str:
+    """The answer in numbers; of twins, that of the control."""
+    return _answer(result.id, view, _config=config, _levels=result.frame("levels"))
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _answer(id: str, view: PruningView, _config: Pruning, _levels: pd.DataFrame) -> str:  # noqa: ARG001 - the key
+    if _config.control == "twin":
+        return twin_answer(_levels, dtype=_config.dtype)
+    return pruning_answer(_levels, width=_config.width, wider=wider(_config), **look_of(_config, view))
 
 
 def transport_of(config: Pruning, level: int) -> Transport:

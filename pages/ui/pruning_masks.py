@@ -85,7 +85,7 @@ def show_transport(config: Pruning, view: PruningView, level: int, levels: pd.Da
         return None
     table = result.frame("transport")
     _transport(result.id, table, view, config, dense)
-    st.markdown(f"**{transport_answer(table, **_look(config, view))}**")
+    st.markdown(f"**{_answer(result.id, view, _config=config, _table=table)}**")
     st.caption(
         f"B trained from its own weights after epoch {config.rewind}, at level {level} with {left} left. "
         "A mask says only which weights are kept; their values are always B's. The random mask keeps as many in every "
@@ -101,6 +101,11 @@ def _transport(id: str, table: pd.DataFrame, view: PruningView, config: Pruning,
     before = float(dense["error_b"].mean()) if view.measure == "error" else None
     chart = partial(transport_chart, table, dense=before, **_look(config, view))
     show("transport_chart", chart, id, config.id, len(table), view)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _answer(id: str, view: PruningView, _config: Pruning, _table: pd.DataFrame) -> str:  # noqa: ARG001 - the key
+    return transport_answer(_table, **_look(_config, view))
 
 
 def _look(config: Pruning, view: PruningView) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from functools import partial
 import streamlit as st
 
 from lmc.charts.pruning import agreement_chart, networks_chart, pruning_chart
-from lmc.charts.pruning_answer import pruning_answer, twin_answer
 from lmc.experiments import Pruning
 from pages.ui import captions
 from pages.ui.curves import learning_curves
@@ -16,6 +15,7 @@ from pages.ui.own import note_refused
 from pages.ui.picker import current, show_notes
 from pages.ui.pruning import (
     CHECKS,
+    answer,
     begins,
     draw_so_far,
     look_of,
@@ -62,10 +62,7 @@ if result is None:
 levels, look = result.frame("levels"), look_of(config, view)
 chart = partial(pruning_chart, levels, **look)
 show("pruning_chart", chart, result.id, view)
-if twins:
-    st.markdown(f"#### {twin_answer(levels, dtype=config.dtype)}")
-else:
-    st.markdown(f"#### {pruning_answer(levels, width=config.width, wider=captions.wider(config), **look)}")
+st.markdown(f"#### {answer(result, config, view)}")
 for words in (
     f"{said} {gave_way}".strip(),
     captions.barrier_caption(config, result, view.split, view.measure, "the line between its ends"),
