@@ -45,6 +45,20 @@ def test_the_summary_names_every_method(tmp_path, capsys):
     assert "pair  digits  mlp  width 4  networks 0 1" in capsys.readouterr().out
 
 
+def test_histories_have_summaries_of_their_own(tmp_path, capsys):
+    common = ["--width", "4", "--epochs", "2", "--points", "3", "--store", str(tmp_path)]
+    wanted = {
+        ("trajectory", "--checkpoints", "0", "2"): ("last epoch", "worst epoch", "leaves at most 2 points from then on"),
+        ("pruning", "--levels", "1", "--rewind", "1"): ("80.", "dense's", "level's own"),
+        ("transport", "--level", "1", "--rewind", "1"): ("own mask", "A's, moved", "random"),
+        ("instability", "--forks", "0", "1"): ("another data order", "epoch     1"),
+    }
+    for arguments, words in wanted.items():
+        assert main([*arguments, *common]) == 0
+        out = capsys.readouterr().out
+        assert all(word in out for word in words), out
+
+
 BAD = [
     (["--width", "0"], "--width: 0 cannot be used; a whole number from 1 to 16,384 would be right."),
     (["--width", "1e9"], "--width: 1000000000.0 cannot be used"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lmc.experiments import Experiment
 from lmc.result import Result
 
-COLUMN = 12  # characters
+COLUMN = 13  # characters
 
 
 def summary(result: Result, config: Experiment) -> str:
@@ -71,6 +71,44 @@ def _landscape(result: Result, config: Experiment) -> list[str]:
     return ["test error over the plane", *_methods(result, config, "error", columns, methods=methods)]
 
 
+def _trajectory(result: Result, config: Experiment) -> list[str]:
+    columns = {"last": "last epoch", "every": "worst epoch", "first": "first fit"}
+    rows = [
+        "mean test error barriers: under the last epoch's permutation there and at its worst epoch, and at the last",
+        "epoch under the permutation of the first trained checkpoint",
+        *_methods(result, config, "error_barrier", columns),
+    ]
+    for method in config.method[1:]:
+        epoch = result.metrics.get(f"stable_epoch.{method}.fit.test")
+        said = "no epoch" if epoch is None else f"epoch {epoch:.0f}"
+        rows.append(f"{method}: the permutation of {said} leaves at most 2 points from then on")
+    return rows
+
+
+def _pruning(result: Result, config: Experiment) -> list[str]:
+    columns = {"direct": "none", "dense": "dense's", "sparse": "level's own"}
+    return [
+        f"mean test error barriers at the last level, where {result.metrics['density']:.1%} of the weights are left",
+        *_methods(result, config, "error_barrier", columns),
+        "density down to which that is at most 2 points (-: not even of the dense networks)",
+        *_methods(result, config, "connected_density", columns),
+    ]
+
+
+def _transport(result: Result, config: Experiment) -> list[str]:
+    columns = {"own": "own mask", "transported": "A's, moved", "unpermuted": "A's as it is", "random": "random"}
+    return ["mean test error of B trained under each mask", *_methods(result, config, "error", columns)]
+
+
+def _instability(result: Result, config: Experiment) -> list[str]:
+    forks = getattr(config, "forks", ())
+    found = [(fork, result.metrics[f"error_barrier.none.fork{fork}.test"]) for fork in forks]
+    return [
+        "mean test error barrier between a network and its copy that sees another data order from an epoch on",
+        *(f"  epoch {fork:5} {value:6.1%}" for fork, value in found),
+    ]
+
+
 def _methods(
     result: Result,
     config: Experiment,
@@ -94,5 +132,9 @@ _BODIES: dict[str, Callable[[Result, Experiment], list[str]]] = {
     "triple": _triple,
     "many": _many,
     "width": _width,
+    "trajectory": _trajectory,
+    "pruning": _pruning,
+    "transport": _transport,
+    "instability": _instability,
     "landscape": _landscape,
 }
