@@ -29,6 +29,12 @@ def several(store):
     return lmc.run(Trajectory(**OWN, method=METHODS, seeds=(0, 1, 2)), store=store, device="cpu")
 
 
+@pytest.fixture
+def nothing_runs(app, no_engine, monkeypatch, tmp_path):
+    """A store whose engine never starts, so that what is asked of it here is not computed in another test."""
+    monkeypatch.setenv("LMC_STORE", str(tmp_path / "new"))
+
+
 def heights(result, split="test", measure="error"):
     """(fit, epoch) → mean barrier."""
     table = result.frame("alignment")
@@ -199,7 +205,7 @@ def test_what_is_there_so_far_is_drawn_with_a_place_for_the_rest(result):
     assert '"domain": ["No permutation", "0", "1", "2", "4"]' in json.dumps(charts(test)[0])
 
 
-def test_reset_puts_the_settings_of_this_page_back(app, no_engine):
+def test_reset_puts_the_settings_of_this_page_back(app, nothing_runs):
     test = app("trajectory", **{**ASKED, "width": "5"}, matched="activation", control="twin", epoch="1")
     test.button(key="reset").click().run()
     assert not test.exception and test.text_input(key="checkpoints").value == "0 1 2 3 5 10 20 40 60"
@@ -212,4 +218,5 @@ def test_a_trajectory_is_computed_with_progress(app):
     test = app("trajectory", width="5", epochs="2", points="3", checkpoints="0 1")
     assert "Computing" in text(test) and not charts(test)
     settle(test)
-    assert len(charts(clean(test))) == 5 and "at epoch 2" in answer(test)
+    assert len(charts(clean(test))) == 5, [*(n.value for n in (*test.info, *test.warning)), text(test)]
+    assert "at epoch 2" in answer(test)
