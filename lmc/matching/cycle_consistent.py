@@ -17,7 +17,7 @@ from torch import Tensor
 from lmc.matching.assignment import assign_together
 from lmc.matching.many import ManyMatch, ManyTask, matched
 from lmc.matching.merge_many import polish
-from lmc.matching.weight import moving_pieces
+from lmc.matching.ascent import moving_pieces
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
 from lmc.symmetry import PermutationSpec

@@ -211,14 +211,14 @@ def test_a_match_is_relative_to_the_order_of_b(pair):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_updated_similarities_are_those_computed_anew(family, dtype, monkeypatch):
-    from lmc.matching import weight
+    from lmc.matching import ascent
 
     networks = family(20, dtype=dtype) if dtype is torch.float64 else family(20)
     pair = networks.task(networks.start(0), networks.start(1))
     expected = weight_matching(pair)
     updates, differences = [], []
-    original = weight._Similarity._update
-    compute = weight._Similarity.at
+    original = ascent.Similarity._update
+    compute = ascent.Similarity.at
 
     def counted(self, *given):
         updates.append(given)
@@ -226,14 +226,29 @@ def test_updated_similarities_are_those_computed_anew(family, dtype, monkeypatch
 
     def compared(self, group, views, permutation):
         found = compute(self, group, views, permutation)
-        differences.append(float((found - sum(weight._grams(views, group))).abs().max()))
+        differences.append(float((found - ascent.total(ascent.grams(views, group))[0]).abs().max()))
         return found
 
-    monkeypatch.setattr(weight, "LARGE", 2)
-    monkeypatch.setattr(weight._Similarity, "_update", counted)
-    monkeypatch.setattr(weight._Similarity, "at", compared)
+    monkeypatch.setattr(ascent, "LARGE", 2)
+    monkeypatch.setattr(ascent.Similarity, "_update", counted)
+    monkeypatch.setattr(ascent.Similarity, "at", compared)
     match = weight_matching(pair)
     assert updates and len(differences) > 6
     assert max(differences) < 100 * torch.finfo(dtype).eps
     assert equal(match.permutation, expected.permutation)
     assert max(gains(pair, match.permutation)) <= 8 * torch.finfo(dtype).eps * norms(pair)
+
+
+def test_starts_that_run_together_find_what_each_finds_alone(family):
+    from lmc.matching.weight import ascend, ascend_together
+    from lmc.seeds import generator
+
+    networks = family(12, dtype=torch.float64)
+    task = networks.task(networks.start(0), networks.start(1))
+    starts = [identity(task.spec), *(random_permutation(task.spec, torch.Generator().manual_seed(k)) for k in range(4))]
+    together = ascend_together(task, starts, generator("order", 0))
+    for start, found in zip(starts, together, strict=True):
+        alone = ascend(task, start, generator("order", 0))
+        assert equal(alone.permutation, found.permutation) and alone.objective == found.objective
+        assert alone.history == pytest.approx(found.history, rel=1e-12)
+    assert len({match.objective for match in together}) > 1
