@@ -4,6 +4,7 @@ from safetensors.numpy import save
 
 import lmc
 from lmc import InputError, Store, StoreError
+from lmc.experiments import Instability, Pruning, Trajectory, make_recipe
 from lmc.experiments.importing import clean_label, import_files, printable
 from lmc.library import Library, comparison, fitting, training
 
@@ -132,3 +133,47 @@ def test_names_of_files_become_labels(name, label):
 
 def test_printable_text_is_one_line():
     assert printable(" a\n\tb\x1b[31m ") == "a b [31m"
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory):
+    """A library with dense networks, pruned ones, twins and forks, by their names."""
+    store = Store(tmp_path_factory.mktemp("variants"), shipped=None)
+    small = {"width": 3, "seeds": (4, 5), "recipe": make_recipe(epochs=2), "points": 2}
+    lmc.run(Pruning(**small, levels=2, rewind=1, control="twin"), store=store, device="cpu")
+    lmc.run(Pruning(**small, levels=2, rewind=1), store=store, device="cpu")
+    lmc.run(Instability(**small, forks=(1,)), store=store, device="cpu")
+    library = Library(store)
+    return library, {entry.name: entry for entry in library.networks()}
+
+
+def test_pruned_networks_twins_and_forks_have_names_of_their_own(variants):
+    library, named = variants
+    kinds = ("{}", "{}, pruned 20% a level", "twin of {}", "twin of {}, pruned 20% a level")
+    expected = {kind.format(f"seed {seed}") for seed in (4, 5) for kind in (*kinds, "{}, other order from epoch 1")}
+    assert set(named) == expected
+    assert named["seed 4, pruned 20% a level"].checkpoints == (1, 2)
+    assert all(library.uses()[entry.id] for entry in named.values()), "each is part of a result"
+
+
+def test_the_command_of_a_network_trains_that_network(variants):
+    for entry in variants[1].values():
+        again = training(entry)
+        wanted = [network.id for network, _ in again.wanted()]
+        assert entry.id in wanted, entry.name
+    made = training(variants[1]["twin of seed 4, pruned 20% a level"])
+    assert (made.control, made.levels, made.rewind, made.method) == ("twin", 2, 1, ("none",))
+    assert isinstance(training(variants[1]["twin of seed 5"]), Trajectory)
+
+
+def test_pruned_networks_are_compared_level_by_level_and_only_with_their_like(variants):
+    _, named = variants
+    both = [named[f"seed {seed}, pruned 20% a level"] for seed in (4, 5)]
+    config = comparison(both)
+    assert isinstance(config, Pruning) and (config.seeds, config.levels, config.rewind) == ((4, 5), 2, 1)
+    assert {entry.id for entry in both} <= {network.id for network, _ in config.wanted()}
+    with pytest.raises(InputError, match="pruned differently, or not all of them"):
+        comparison([both[0], named["seed 5"]])
+    for name in ("twin of seed 4", "seed 4, other order from epoch 1"):
+        with pytest.raises(InputError, match="compared on the pages that made them"):
+            comparison([named["seed 5"], named[name]])

@@ -72,7 +72,7 @@ def masks_chart(a: Mask, b: Mask, *, labels: tuple[str, str] | None = None, perm
     limit = alt.ExprRef(f"{side} * {columns * (1 + _GAP)}")
     title = alt.Chart(frames).mark_text(color=style.INK, fontSize=fitting, limit=limit, **words)
     layers = [heat, box.encode(x=x, x2="x2:Q", y=y, y2="y2:Q"), title.encode(x=x, y=y, text="name:N")]
-    height = min(320, max(90, round(300 * rows / columns)))  # little more than the maps need on a small screen
+    height = min(340, max(90, round(340 * rows / columns)))  # little more than the maps need on a small screen
     return style.finish(alt.layer(*layers), _describe(a, b, names), height=height)
 
 

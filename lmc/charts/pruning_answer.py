@@ -46,7 +46,8 @@ def pruning_answer(
             f"{start}the {split} {measure} barrier is {said('none')} without a permutation{over}. Choose a matching "
             "method in the sidebar to see what one permutation for all levels does."
         )
-    lowers = "lowers" if at["dense"]["value"] < at["none"]["value"] else "changes"
+    differ = said("dense", interval=False) != said("none", interval=False)
+    lowers = "lowers" if differ and at["dense"]["value"] < at["none"]["value"] else "takes"
     answer = (
         f"{start}the permutation that {method_label(method).lower()} found before pruning {lowers} the {split} "
         f"{measure} barrier from {said('none', interval=False)} to {said('dense')}, one found anew to "

@@ -221,11 +221,12 @@ def transport_of(config: Pruning, level: int) -> Transport:
 
 def what_to_try(config: Pruning) -> str:
     """A few suggestions that differ from what is shown."""
+    more = None if config.arch == "mlp" and config.width >= 128 else wider(config)
     return " ".join(
         (
-            "Raise the width to 128: the old order goes on fitting much longer."
-            if config.width < 128
-            else "Take narrow networks, of width 32: how long does the old order go on fitting?",
+            f"Raise the width to {more}: the old order goes on fitting longer."
+            if more
+            else "Halve the width, and again: how long does the old order go on fitting?",
             "Rewind to epoch 0: do the networks still end where the old order fits?"
             if config.rewind
             else "Rewind to epoch 5: is it easier when the networks begin with more of what they learned?",

@@ -55,7 +55,8 @@ def show_masks(result: Result, config: Pruning, view: PruningView) -> MaskView:
     st.markdown(f"**{_overlap(result, chosen.level, view.matched, chosen.order)}**")
     st.caption(
         f"{names[chosen.layer]}, each row a unit and each column one of its inputs{_cut(a)}. Coloured "
-        "weights were kept. A's mask stands as it is; B's rows and columns are put in the order of the permutation."
+        f"weights were kept{_parts(a)}. A's mask stands as it is; B's rows and columns are put in the order of the "
+        "permutation."
     )
     overlaps = partial(overlap_chart, masks, level=chosen.level, method=view.matched, names=names)
     show("overlap_chart", overlaps, result.id, chosen.level, view.matched)
@@ -158,6 +159,10 @@ def _in_words(weights: list[str]) -> dict[str, str]:
 
 def _cut(mask: npt.NDArray[np.uint8]) -> str:
     return f" (the first {SHOWN_UNITS} of each)" * (max(mask.shape) == SHOWN_UNITS)
+
+
+def _parts(mask: npt.NDArray[np.uint8]) -> str:
+    return "; the fainter a kernel, the fewer of its weights" * bool(((mask > 0) & (mask < 255)).any())
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

@@ -33,10 +33,7 @@ TABLES = {
 
 picked = current()
 st.title("Pruned, and still aligned?", anchor=False)
-st.markdown(
-    "Two networks lose more and more of their weights. Does the order of hidden units that fitted them **before** "
-    "still fit?"
-)
+st.markdown("Two networks lose more and more weights: does the order of units that fitted them **before** still fit?")
 show_notes()
 if picked.load:
     st.info(

@@ -221,7 +221,8 @@ def test_reset_puts_the_settings_of_this_page_back(app, nothing_runs):
 def test_suggestions_differ_from_what_is_shown():
     assert "width to 128" in what_to_try(Pruning(width=32)) and "seeds 0 1 2" in what_to_try(Pruning(width=32))
     other = what_to_try(Pruning(width=128, seeds=(0, 1, 2), prune=0.5, rewind=0))
-    assert "narrow" in other and "six seeds" in other and "10%" in other and "Rewind to epoch 5" in other
+    assert "Halve the width" in other and "width to 32" in what_to_try(Pruning(arch="cnn", width=16))
+    assert "six seeds" in other and "10%" in other and "Rewind to epoch 5" in other
 
 
 @pytest.mark.slow

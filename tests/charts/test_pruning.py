@@ -172,6 +172,7 @@ def test_the_answer_without_a_connection_or_a_matching() -> None:
         far, width=32, wider=128
     )
     assert pruning_answer(far, width=32).endswith("not connected even before they are pruned.")
+    assert "takes the test error barrier from 30% to 30%" in pruning_answer(far, width=32)
     bare = levels()[lambda t: t["permutation"] == "none"]
     said = pruning_answer(bare, method="none", width=32)
     assert "is 40% [39% to 41%] without a permutation" in said and "Choose a matching method" in said
