@@ -94,7 +94,7 @@ def link(config: Experiment, view: Mapping[str, object]) -> str:
         elif value != ():
             words[spec.name] = _spelled(value)
     if isinstance(config, Transport):  # at a level of the page's own experiment, which has the usual number or more
-        words["levels"] = [str(max(config.level, Pruning.__dataclass_fields__["levels"].default))]
+        words["levels"] = [str(max(config.level, Pruning.levels))]
     words.update({name: value if isinstance(value, list) else [str(value)] for name, value in view.items()})
     parts = urlsplit(str(st.context.url or "http://localhost:8501/"))
     path = f"{parts.path.rpartition('/')[0]}/{PAGES[config.name]}"
