@@ -41,7 +41,7 @@ class Trainer:
         for i, family in enumerate(families.values()):
             share = part(report, i / len(families), (i + 1) / len(families))
             if family[0].pruning:
-                self._levels(family, max(checkpoints), share)
+                self._levels(family, checkpoints, share)
             else:
                 self._family(family, checkpoints, share)
 
@@ -60,12 +60,22 @@ class Trainer:
         )
         _require_finite(diverged)
 
-    def _levels(self, family: list[Network], last: int, report: Report) -> None:
-        """Prune and train again, level after level, from where the store has got to."""
-        for level in range(1, last + 1):
-            left = [network for network in family if self.work.held(network.id, [level]) is None]
-            if left:
-                self._level(left, level, part(report, (level - 1) / last, level / last))
+    def _levels(self, family: list[Network], levels: Sequence[int], report: Report) -> None:
+        """Prune and train again, level after level, each network from the last level that there is."""
+        left = {network: self._left(network, levels) for network in family}
+        every = sorted({level for found in left.values() for level in found})
+        for k, level in enumerate(every):
+            share = part(report, k / len(every), (k + 1) / len(every))
+            self._level([network for network in family if level in left[network]], level, share)
+
+    def _left(self, network: Network, levels: Sequence[int]) -> set[int]:
+        """The levels that have to be trained for the network to have these."""
+        left: set[int] = set()
+        for level in levels:
+            while level > 0 and level not in left and self.work.held(network.id, [level]) is None:
+                left.add(level)
+                level -= 1  # down to one that is there
+        return left
 
     def _level(self, family: list[Network], level: int, report: Report) -> None:
         from lmc.pruning import masked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from lmc.permutation import Permutation, in_blocks
 from lmc.symmetry import PermutationSpec
 
+lapjvh: Callable[..., tuple[Any, ...]] | None
 try:
     from lap import lapjvh
 except ImportError:  # SciPy's is exact too, and takes three to five times as long

@@ -11,6 +11,7 @@ from lmc import InputError, Instability, Pair, Pruning, Store, Trajectory, Trans
 from lmc.experiments import Network
 from lmc.experiments.trajectory import stable_epoch
 from lmc.experiments.work import Work
+from lmc.shelf import Shelf, kept
 
 RECIPE = make_recipe(epochs=6)
 SMALL = {"width": 8, "recipe": RECIPE, "points": 7}
@@ -163,6 +164,18 @@ def test_more_levels_go_on_from_those_that_are_there(store, pruning, monkeypatch
     assert now[now["level"] <= 4].reset_index(drop=True).equals(before)
 
 
+def test_a_level_needs_only_the_one_before(store, pruning, monkeypatch):
+    """As on a worker, which is given nothing else."""
+    config = Pruning(**SMALL, levels=4, rewind=1)
+    networks = [config.pruned(network) for network in config.pair((0, 1))]
+    needed = {n.id: kept(store, n.id, epochs) for one in networks for n, epochs in one.needs((4,))}
+    counted = trainings(store, monkeypatch)
+    found = Work(Shelf(needed), torch.device("cpu")).checkpoints(networks, [4])
+    assert counted == [2]
+    whole = Work(store, torch.device("cpu")).checkpoints(networks, [4])
+    assert all(torch.equal(found[n.id][4][name], t) for n in networks for name, t in whole[n.id][4].items())
+
+
 def test_masks_and_their_pictures(pruning):
     masks = pruning.frame("masks")
     assert (masks[masks["level"] == 0][["overlap", "chance"]] == 1).all(axis=None)
@@ -229,7 +242,11 @@ def test_variants_are_other_networks_and_plain_ones_keep_their_ids():
 @pytest.mark.parametrize(
     ("cls", "changes", "sentence"),
     [
-        (Trajectory, {"checkpoints": (0, 7)}, "checkpoints: 7 cannot be used; a whole number from 0 to 6 would be right"),
+        (
+            Trajectory,
+            {"checkpoints": (0, 7)},
+            "checkpoints: 7 cannot be used; a whole number from 0 to 6 would be right",
+        ),
         (Trajectory, {"control": "triplet"}, "control: triplet cannot be used; choose one of: none, twin"),
         (Trajectory, {"load": ("0" * 16, "1" * 16)}, "not its history; seeds would be right"),
         (Pruning, {"rewind": 6}, "rewind: 6 cannot be used; a whole number from 0 to 5 would be right"),
