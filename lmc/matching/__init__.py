@@ -11,6 +11,9 @@ from lmc.matching.controls import no_matching, random_matching
 from lmc.matching.cycle_consistent import cycle_consistent
 from lmc.matching.many import ManyMatch, ManyTask, match_to_first
 from lmc.matching.merge_many import merge_many
+from lmc.matching.sinkhorn import sinkhorn
+from lmc.matching.straight_through import straight_through
+from lmc.matching.straight_through_many import straight_through_many
 from lmc.matching.weight import weight_matching
 
 __all__ = [
@@ -24,6 +27,9 @@ __all__ = [
     "merge_many",
     "no_matching",
     "random_matching",
+    "sinkhorn",
+    "straight_through",
+    "straight_through_many",
     "unit_similarity",
     "weight_matching",
 ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lmc.matching.ascent import moving_pieces
 from lmc.matching.base import Match, Task
-from lmc.matching.weight import moving_pieces
 from lmc.permutation import Permutation, apply_permutation, compose, identity, invert
 from lmc.stacking import State
 from lmc.symmetry import PermutationSpec, Traced
@@ -20,7 +20,7 @@ class ManyTask:
     """Networks to align with each other: find a permutation for each that brings all of them close together.
 
     `states` are state dicts of the traced model on one device, at least two; `inputs` are the training images that
-    methods may look at, `[N, ...]`.
+    methods may look at, `[N, ...]`, and `labels` `[N]` their classes, which methods that descend a loss need.
 
     Raises:
         ValueError: there are fewer than two networks.
@@ -29,6 +29,7 @@ class ManyTask:
     traced: Traced
     states: Sequence[State]
     inputs: Tensor
+    labels: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.states) < 2:
@@ -40,7 +41,7 @@ class ManyTask:
 
     def pair(self, i: int, j: int) -> Task:
         """The task of aligning network `j` to network `i`."""
-        return Task(self.traced, self.states[i], self.states[j], self.inputs)
+        return Task(self.traced, self.states[i], self.states[j], self.inputs, self.labels)
 
     def permuted(self, permutations: Sequence[Permutation]) -> list[State]:
         """Every network in the order that its permutation gives it."""
@@ -63,11 +64,14 @@ class ManyMatch:
     """A permutation for every network, the first the identity.
 
     `objective` is Σ over pairs i < j of ⟨π_i(θ_i), π_j(θ_j)⟩, `history` its value after every step that led to it.
+    Of methods that descend a loss, `losses` is the lowest found so far on the held-back images, at the start and after
+    every step.
     """
 
     permutations: list[Permutation]
     objective: float
     history: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
 
 def match_to_first(task: ManyTask, method: Callable[[Task], Match]) -> ManyMatch:

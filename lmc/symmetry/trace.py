@@ -26,12 +26,13 @@ class Traced:
         spec: the permutation symmetries.
         frozen: operations without a rule, whose tensors were fixed: operation, module path, source line.
         unused: parameters that the output does not depend on; they are fixed and in no group.
+        model: a copy of the model in eval mode, without gradients.
     """
 
     spec: PermutationSpec
     frozen: tuple[str, ...]
     unused: tuple[str, ...]
-    _model: nn.Module = field(repr=False)
+    model: nn.Module = field(repr=False)
     _captured: Captured = field(repr=False)
     _taps: Mapping[str, tuple[Tap, ...]] = field(repr=False)
     _others: dict[tuple[int, ...], Captured] = field(default_factory=dict, repr=False)
@@ -72,10 +73,10 @@ class Traced:
         if self._captured.batch in (None, x.shape[0]):
             return self._captured
         if (key := tuple(x.shape)) not in self._others:
-            first = next(self._model.parameters(), x)
+            first = next(self.model.parameters(), x)
             dtype = self._captured.dtype if x.is_floating_point() else x.dtype
             example = torch.zeros(x.shape, dtype=dtype, device=first.device)
-            self._others[key] = capture(self._model, example)
+            self._others[key] = capture(self.model, example)
         return self._others[key]
 
 
