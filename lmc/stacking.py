@@ -6,6 +6,7 @@ training step pays neither for vmap nor for autograd again. Source of the idea: 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
@@ -96,7 +97,37 @@ def _traced_step(model: nn.Module, example: tuple[Sequence[Tensor], Sequence[Ten
     parameters, buffers, x, y = example
     fresh = [buffer.clone() for buffer in buffers]  # tracing runs the step
     traced = make_fx(vmap(one) if len(x) > 1 else _alone(one))(parameters, fresh, x, y)
-    return without_idle_operations(traced)
+    lean = without_idle_operations(traced)
+    return lean if x.is_cuda else _without_python(lean, example)
+
+
+def _without_python(step: Step, example: tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Tensor]) -> Step:
+    """The same operations on the same numbers, called by TorchScript: small steps take less than half the time.
+
+    Where TorchScript is not there any more, the step as it is.
+    """
+    count = len(example[0])
+
+    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+        *numbers, x, y = tensors
+        gradients, losses = step(numbers[:count], numbers[count:], x, y)
+        return (*gradients, losses)
+
+    fresh = [buffer.clone() for buffer in example[1]]  # tracing runs the step
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is old, and that shapes are taken as they are
+        try:
+            script = torch.jit.trace(flat, (*example[0], *fresh, *example[2:]), check_trace=False)
+        except RuntimeError:
+            return step
+
+    def run(
+        parameters: Sequence[Tensor], buffers: Sequence[Tensor], x: Tensor, y: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        *gradients, losses = script(*parameters, *buffers, x, y)
+        return gradients, losses
+
+    return run
 
 
 def _alone(one: Step) -> Step:
