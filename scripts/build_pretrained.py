@@ -10,15 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import lmc
-from lmc.experiments import METHODS, Pair, Triple, make_recipe
+from lmc.experiments import INSTANT, Pair, Pruning, Trajectory, Triple, make_recipe
 from lmc.store import SHIPPED, Store
 
 SEEDS = (0, 1, 2)
 CONFIGS = (
-    *(Pair(seeds=seeds, method=METHODS) for seeds in (SEEDS, (0, 1), (0, 2), (1, 2))),  # all three are one stack
-    Pair(dataset="moons", method=METHODS),
-    Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS),
+    *(Pair(seeds=seeds, method=INSTANT) for seeds in (SEEDS, (0, 1), (0, 2), (1, 2))),  # all three are one stack
+    Pair(dataset="moons", method=INSTANT),
+    Pair(arch="cnn", recipe=make_recipe(epochs=20), method=INSTANT),
     Triple(),
+    Trajectory(),
+    Pruning(),
 )
 
 

@@ -48,7 +48,11 @@ def test_the_summary_names_every_method(tmp_path, capsys):
 def test_histories_have_summaries_of_their_own(tmp_path, capsys):
     common = ["--width", "4", "--epochs", "2", "--points", "3", "--store", str(tmp_path)]
     wanted = {
-        ("trajectory", "--checkpoints", "0", "2"): ("last epoch", "worst epoch", "leaves at most 2 points from then on"),
+        ("trajectory", "--checkpoints", "0", "2"): (
+            "last epoch",
+            "worst epoch",
+            "leaves at most 2 points from then on",
+        ),
         ("pruning", "--levels", "1", "--rewind", "1"): ("80.", "dense's", "level's own"),
         ("transport", "--level", "1", "--rewind", "1"): ("own mask", "A's, moved", "random"),
         ("instability", "--forks", "0", "1"): ("another data order", "epoch     1"),
@@ -70,7 +74,10 @@ BAD = [
     (["--points", "1"], "--points: 1 cannot be used"),
     (["--lr", "nan"], "--lr: nan cannot be used"),
     (["--arch", "vgg9"], "--arch: vgg9 cannot be used; choose one of: mlp, cnn, vgg, resnet, vit."),
-    (["--method", "magic"], "--method: magic cannot be used; choose one of: none, random, weight, activation."),
+    (
+        ["--method", "magic"],
+        "--method: magic cannot be used; choose one of: none, random, weight, activation, straight_through, sinkhorn.",
+    ),
     (
         ["--recipe", "magic"],
         "--recipe: magic cannot be used; choose one of: default, short, short_sgd, simultaneous, "

@@ -11,12 +11,12 @@ import pytest
 
 import lmc
 from lmc import Pair, Store, Triple, make_recipe
-from lmc.experiments import METHODS
+from lmc.experiments import INSTANT
 from lmc.store import SHIPPED
 
-CONFIGS = [Pair(seeds=seeds, method=METHODS) for seeds in ((0, 1), (0, 2), (1, 2), (0, 1, 2))]
+CONFIGS = [Pair(seeds=seeds, method=INSTANT) for seeds in ((0, 1), (0, 2), (1, 2), (0, 1, 2))]
 TRIPLE = Triple()
-PRESETS = [Pair(dataset="moons", method=METHODS), Pair(arch="cnn", recipe=make_recipe(epochs=20), method=METHODS)]
+PRESETS = [Pair(dataset="moons", method=INSTANT), Pair(arch="cnn", recipe=make_recipe(epochs=20), method=INSTANT)]
 
 
 @pytest.fixture(scope="module")

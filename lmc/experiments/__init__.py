@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmc.data import DatasetInfo, dataset_info, list_datasets
 from lmc.errors import InputError
-from lmc.experiments.base import CORRECTIONS, DTYPES, METHODS, Experiment
+from lmc.experiments.base import CORRECTIONS, DTYPES, INSTANT, METHODS, Experiment
 from lmc.experiments.comparison import array_name
 from lmc.experiments.group import TOGETHER, Group
 from lmc.experiments.history import CONTROLS, History
@@ -34,6 +34,7 @@ __all__ = [
     "CORRECTIONS",
     "DTYPES",
     "EXPERIMENTS",
+    "INSTANT",
     "LAST_LAYERS",
     "METHODS",
     "OPTIONS",

@@ -22,7 +22,11 @@ from models import Architecture, list_models
 if TYPE_CHECKING:
     from lmc.experiments.work import Work
 
-METHODS = ("none", "random", "weight", "activation")
+INSTANT = ("none", "random", "weight", "activation")
+"""Methods that take moments for small networks."""
+
+METHODS = (*INSTANT, "straight_through", "sinkhorn")
+SINKHORN_LOSSES = ("midpoint", "l2", "random")
 CORRECTIONS = ("reset", "repair")
 DTYPES = ("float32", "float64")
 MAX_SEED = 2**31 - 1
@@ -64,6 +68,13 @@ class Experiment:
     activation_kernel: str = option(
         "pearson", "similarity that activation matching maximises: pearson or dot", choices=("pearson", "dot")
     )
+    match_steps: int = option(300, "steps of straight_through and sinkhorn", low=1, high=100_000)
+    sinkhorn_loss: str = option(
+        "midpoint",
+        "what sinkhorn minimises: the loss at the midpoint, that at random points between, or l2, the distance of the "
+        "weights",
+        choices=SINKHORN_LOSSES,
+    )
     points: int = option(25, "points on the segment, both ends included", low=2, high=1001)
     groups: int = option(15, "at most this many groups of networks, by a seeded draw beyond that", low=1, high=1000)
     correction: str = option(
@@ -97,9 +108,10 @@ class Experiment:
             check_choice("method", method, self.methods)
         self._set("method", tuple(m for m in self.methods if m == "none" or m in methods))
         check_choice("activation_kernel", self.activation_kernel, ("pearson", "dot"))
+        check_choice("sinkhorn_loss", self.sinkhorn_loss, SINKHORN_LOSSES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("correction", self.correction, CORRECTIONS)
-        for name in ("restarts", "match_seed", "points", "groups", "eval_images", "reset_images"):
+        for name in ("restarts", "match_seed", "match_steps", "points", "groups", "eval_images", "reset_images"):
             self._check_whole(name)
 
     def _set(self, name: str, value: object) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from lmc.barriers import barrier
 from lmc.experiments.base import Experiment
-from lmc.experiments.work import Work, require_preserved
+from lmc.experiments.work import Report, Work, quiet, require_preserved
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lmc.data import Dataset
-    from lmc.matching import Match, Task
+    from lmc.matching import ManyTask, Match, Task
     from lmc.permutation import Permutation
     from lmc.stacking import State
 
@@ -60,6 +60,18 @@ class Bench:
         self.lams = grid(config.points)
         self.check = 0.0
         self._choose_shown()
+
+    def task(self, a: State, b: State) -> Task:
+        """The task of matching `b` to `a` on the images that are measured on."""
+        from lmc.matching import Task
+
+        return Task(self.traced, a, b, self.data.train_x, self.data.train_y)
+
+    def many_task(self, states: Sequence[State]) -> ManyTask:
+        """The same for networks that are matched all at once."""
+        from lmc.matching import ManyTask
+
+        return ManyTask(self.traced, states, self.data.train_x, self.data.train_y)
 
     def along(self, a: State, b: State) -> Callable[[Sequence[float]], State]:
         """What gives the networks at some λ between `a` and `b`, corrected as the config says."""
@@ -128,15 +140,20 @@ def joined(measured: Sequence[Sequence[tuple[Any, Any]]]) -> Curve:
     return Curve(losses, errors)
 
 
-def find(task: Task, method: str, config: Experiment) -> Match:
-    """Run the method of that name with the config's settings."""
+def find(task: Task, method: str, config: Experiment, report: Report = quiet) -> Match:
+    """Run the method of that name with the config's settings. Slow methods report progress; that may raise Stopped."""
     from lmc import matching
 
+    seed, steps = config.match_seed, config.match_steps
     methods: dict[str, Callable[[], Match]] = {
         "none": lambda: matching.no_matching(task),
-        "random": lambda: matching.random_matching(task, seed=config.match_seed),
-        "weight": lambda: matching.weight_matching(task, seed=config.match_seed, restarts=config.restarts),
+        "random": lambda: matching.random_matching(task, seed=seed),
+        "weight": lambda: matching.weight_matching(task, seed=seed, restarts=config.restarts),
         "activation": lambda: matching.activation_matching(task, kernel=config.activation_kernel),
+        "straight_through": lambda: matching.straight_through(
+            task, seed=seed, restarts=config.restarts, steps=steps, report=report
+        ),
+        "sinkhorn": lambda: matching.sinkhorn(task, loss=config.sinkhorn_loss, seed=seed, steps=steps, report=report),
     }
     return methods[method]()
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmc.barriers import barrier
-from lmc.experiments.base import Experiment
+from lmc.experiments.base import INSTANT, Experiment
 from lmc.experiments.bench import SPLITS, Bench, find
-from lmc.experiments.work import Report, Work, part
+from lmc.experiments.work import Report, Work, naming, part
 from lmc.result import Piece, versions
 
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ class Comparison:
 
     def compare(self, labels: tuple[str, str], a: State, b: State, report: Report) -> None:
         """Measure the segment from `a` to `b` under every method; `labels` are their names."""
-        from lmc.matching import Task
         from lmc.permutation import apply_permutation
 
         pair = "-".join(labels)
-        task = Task(self.bench.traced, a, b, self.bench.data.train_x)
+        task = self.bench.task(a, b)
         ends = self._as_they_are(labels, a, b)
         for place, method in enumerate(self.config.method):
             share = part(report, place / len(self.config.method), (place + 1) / len(self.config.method))
             share(0.0, f"pair {pair}, {method}: matching")
-            match = find(task, method, self.config)
+            matched = 0.2 if method in INSTANT else 0.8  # of the time
+            match = find(task, method, self.config, naming(f"pair {pair}, {method}", part(share, 0.0, matched)))
             if method != "none":  # something moved
                 self.bench.require_same_function(match.permutation, b, f"the permutation of method {method}")
             self.objectives[method].append(match.objective)
             moved = apply_permutation(task.spec, match.permutation, b)
-            share(0.2, f"pair {pair}, {method}: interpolating")
-            self._segment(pair, method, a, moved, ends, part(share, 0.2, 1.0))
+            share(matched, f"pair {pair}, {method}: interpolating")
+            self._segment(pair, method, a, moved, ends, part(share, matched, 1.0))
             self._units(pair, method, task, match)
 
     def piece(self) -> Piece:

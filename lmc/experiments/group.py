@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,14 +13,18 @@ from lmc.errors import InputError
 from lmc.experiments.base import MAX_SEED, METHODS, Experiment
 from lmc.experiments.bench import Bench, Curve, find, joined
 from lmc.experiments.options import option
+from lmc.experiments.work import Report, quiet
 
 if TYPE_CHECKING:
+    from lmc.matching import ManyMatch
     from lmc.permutation import Permutation
     from lmc.simplex import Weights
     from lmc.stacking import State
 
 TOGETHER = ("merge_many", "cycle_consistent")
-"""Methods that match all networks of a group at once."""
+"""Methods that match all networks of a group at once, and have no form of their own for two."""
+
+AT_ONCE = (*TOGETHER, "straight_through")
 
 MIXED = 64  # small networks of a simplex that are in memory at once
 
@@ -34,8 +38,8 @@ class Group(Experiment):
     seeds: tuple[int, ...] = option((0, 1, 2), "initialisation seeds", low=0, high=MAX_SEED)
     method: tuple[str, ...] = option(
         ("none", "weight", "activation"),
-        "matching methods; none is always in the result. merge_many and cycle_consistent match all networks at once, "
-        "the others match each to the first",
+        "matching methods; none is always in the result. merge_many, cycle_consistent and straight_through match all "
+        "networks at once, the others match each to the first",
         choices=methods,
     )
 
@@ -50,16 +54,18 @@ class Matched:
     """The networks of one group under one method.
 
     `common` holds one permutation for each network, that of the first is the identity; `alone(i, j)` is what the
-    method finds for j matched to i when it sees these two only.
+    method finds for j matched to i when it sees these two only. Slow methods report what they do, whenever they are
+    asked; that may raise Stopped.
     """
 
-    def __init__(self, bench: Bench, states: Sequence[State], method: str) -> None:
-        self.bench, self.states, self.method = bench, states, method
+    def __init__(self, bench: Bench, states: Sequence[State], method: str, report: Report = quiet) -> None:
+        self.bench, self.states, self.method, self._report = bench, states, method, report
+        self._share = 0.0
         self._alone: dict[tuple[int, int], Permutation] = {}
 
     @cached_property
     def common(self) -> list[Permutation]:
-        if self.method not in TOGETHER:
+        if self.method not in AT_ONCE:
             return [self._identity, *(self.alone(0, j) for j in range(1, len(self.states)))]
         found = self._together(self.states)
         for place, permutation in enumerate(found):
@@ -68,7 +74,6 @@ class Matched:
 
     def alone(self, i: int, j: int) -> Permutation:
         """The permutation of network j that brings it to network i; that of (j, i) is its inverse."""
-        from lmc.matching import Task
         from lmc.permutation import invert
 
         if (j, i) in self._alone:
@@ -78,8 +83,7 @@ class Matched:
             if self.method in TOGETHER:
                 found = self._together([a, b])[1]
             else:
-                task = Task(self.bench.traced, a, b, self.bench.data.train_x)
-                found = find(task, self.method, self.bench.config).permutation
+                found = find(self.bench.task(a, b), self.method, self.bench.config, self._tell).permutation
             self._require_same_function(found, j)
             self._alone[i, j] = found
         return self._alone[i, j]
@@ -88,7 +92,7 @@ class Matched:
         """The permutation of network j that brings it to `reference`, when that is what all are matched to."""
         from lmc.permutation import compose, invert
 
-        if self.method in TOGETHER:
+        if self.method in AT_ONCE:
             return compose(invert(self.common[reference]), self.common[j])
         return self._identity if reference == j else self.alone(reference, j)
 
@@ -105,7 +109,7 @@ class Matched:
 
     def objective(self) -> float:
         """Σ over pairs of ⟨π_i θ_i, π_j θ_j⟩ under the common permutations."""
-        return self._task(self.states).objective(self.common)
+        return self.bench.many_task(self.states).objective(self.common)
 
     @cached_property
     def _identity(self) -> Permutation:
@@ -113,20 +117,24 @@ class Matched:
 
         return identity(self.bench.traced.spec)
 
-    def _task(self, states: Sequence[State]) -> Any:
-        from lmc.matching import ManyTask
-
-        return ManyTask(self.bench.traced, states, self.bench.data.train_x)
-
     def _together(self, states: Sequence[State]) -> list[Permutation]:
         from lmc import matching
 
-        match = {"merge_many": matching.merge_many, "cycle_consistent": matching.cycle_consistent}[self.method]
-        config = self.bench.config
-        found: list[Permutation] = match(
-            self._task(states), seed=config.match_seed, restarts=config.restarts
-        ).permutations
-        return found
+        config, task = self.bench.config, self.bench.many_task(states)
+        start: dict[str, Any] = {"seed": config.match_seed, "restarts": config.restarts}
+        methods: dict[str, Callable[[], ManyMatch]] = {
+            "merge_many": lambda: matching.merge_many(task, **start),
+            "cycle_consistent": lambda: matching.cycle_consistent(task, **start),
+            "straight_through": lambda: matching.straight_through_many(
+                task, **start, steps=config.match_steps, report=self._tell
+            ),
+        }
+        return methods[self.method]().permutations
+
+    def _tell(self, share: float, text: str) -> None:
+        """Report, as a share that never falls: what comes later is told, but does not count."""
+        self._share = max(self._share, share)
+        self._report(self._share, text)
 
     def _require_same_function(self, permutation: Permutation, place: int) -> None:
         if self.method != "none":  # something moved

@@ -9,6 +9,7 @@ from lmc.errors import InputError
 from lmc.experiments.base import METHODS, Experiment
 from lmc.experiments.networks import Loaded, Network
 from lmc.experiments.options import check_choice, option
+from lmc.experiments.work import Report, naming, part
 
 if TYPE_CHECKING:
     from lmc.experiments.bench import Bench
@@ -63,12 +64,15 @@ class History(Experiment):
         return a, b
 
 
-def matched(config: Experiment, bench: Bench, method: str, a: State, b: State) -> Permutation:
-    """The permutation of `b` that the method finds. Raises CheckFailed if it changes the function of `b`."""
-    from lmc.experiments.bench import find
-    from lmc.matching import Task
+def matched(config: Experiment, bench: Bench, method: str, a: State, b: State, report: Report) -> Permutation:
+    """The permutation of `b` that the method finds. Raises CheckFailed if it changes the function of `b`.
 
-    permutation = find(Task(bench.traced, a, b, bench.data.train_x), method, config).permutation
+    What is done is reported as the beginning of a part; that may raise Stopped.
+    """
+    from lmc.experiments.bench import find
+
+    said = naming(method, part(report, 0.0, 0.0))
+    permutation = find(bench.task(a, b), method, config, said).permutation
     if method != "none":  # something moved
         bench.require_same_function(permutation, b, f"the permutation of method {method}")
     return permutation

@@ -13,7 +13,7 @@ from lmc.experiments.bench import SPLITS
 from lmc.experiments.group import Group, Matched, Mixtures
 from lmc.experiments.networks import Loaded, Network
 from lmc.experiments.options import option
-from lmc.experiments.work import Work
+from lmc.experiments.work import Work, naming
 from lmc.result import Piece, Table, columns, joined_records, versions
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class Landscape(Group):
         found = work.final_states(networks)
         bench = Bench(self, work)
         work.report(0.0, f"{method}: matching")
-        matched = Matched(bench, [found[network.id] for network in networks], method)
+        said = naming(method, lambda share, text: work.report(0.1 * share, text))
+        matched = Matched(bench, [found[network.id] for network in networks], method, said)
         states, labels = _three(matched, [network.label for network in networks])
         try:
             corners = plane_corners(states, bench.traced.spec.parameters)

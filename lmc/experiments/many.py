@@ -14,7 +14,7 @@ from lmc.errors import InputError
 from lmc.experiments.bench import SPLITS
 from lmc.experiments.group import Group, Matched, Mixtures
 from lmc.experiments.options import option
-from lmc.experiments.work import Work, part
+from lmc.experiments.work import Work, naming, part
 from lmc.result import Piece, Table, columns, joined_records, versions
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ class _Simplex:
         for place, method in enumerate(self.config.method):
             share = part(work.report, place / len(self.config.method), (place + 1) / len(self.config.method))
             share(0.0, f"group {label}, {method}: matching")
-            matched = Matched(self.bench, self.states, method)
+            said = naming(f"group {label}, {method}", part(share, 0.0, 0.3))
+            matched = Matched(self.bench, self.states, method, said)
             objectives[method] = [matched.objective()]
             share(0.3, f"group {label}, {method}: the simplex")
             self._measure(matched, {"group": label, "method": method})

@@ -14,7 +14,7 @@ from lmc.experiments.comparison import SHOWN_UNITS, array_name
 from lmc.experiments.history import History, matched, means
 from lmc.experiments.networks import Loaded, Network, PruningPlan
 from lmc.experiments.options import check_choice, option
-from lmc.experiments.work import Work
+from lmc.experiments.work import Work, naming, part
 from lmc.result import Piece, Table, columns, joined_records, versions
 
 if TYPE_CHECKING:
@@ -161,9 +161,11 @@ class _Level:
         self._measure("none", "none", identity(self.bench.traced.spec), None)
         methods = self.config.method[1:]
         for k, method in enumerate(methods):
-            self.work.report((k + 1) / (len(methods) + 1), f"{where}: {method}")
-            dense = matched(self.config, self.bench, method, *self.dense)
-            sparse = matched(self.config, self.bench, method, self.a, self.b) if self.level else dense
+            begun = (k + 1) / (len(methods) + 1)
+            self.work.report(begun, f"{where}: {method}")
+            said = naming(where, part(self.work.report, begun, 1.0))
+            dense = matched(self.config, self.bench, method, *self.dense, said)
+            sparse = matched(self.config, self.bench, method, self.a, self.b, said) if self.level else dense
             share = agreement(dense, sparse)
             self._measure(method, "dense", dense, share)
             self._measure(method, "sparse", sparse, share)

@@ -12,7 +12,7 @@ from lmc.barriers import simplex_excess
 from lmc.experiments.comparison import array_name
 from lmc.experiments.group import Curve, Group, Matched, Mixtures
 from lmc.experiments.options import option
-from lmc.experiments.work import Work, part
+from lmc.experiments.work import Work, naming, part
 from lmc.result import Piece, Table, columns, joined_records, versions
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class _Triangle:
         for place, method in enumerate(methods):
             share = part(self.report, place / len(methods), (place + 1) / len(methods))
             share(0.0, f"triple {self.label}, {method}: matching")
-            matched = Matched(self.bench, self.states, method)
+            said = naming(f"triple {self.label}, {method}", part(share, 0.0, 0.2))
+            matched = Matched(self.bench, self.states, method, said)
             key = {"triple": self.label, "method": method}
             self.objectives[method] = [matched.objective()]
             share(0.2, f"triple {self.label}, {method}: the edges")

@@ -44,6 +44,11 @@ def part(report: Report, start: float, end: float) -> Report:
     return lambda share, text: report(start + (end - start) * share, text)
 
 
+def naming(what: str, report: Report) -> Report:
+    """A report for a piece of work that does not know what it is part of."""
+    return lambda share, text: report(share, f"{what}: {text}")
+
+
 def check_device(name: str) -> str:
     """`name` if it is spelled like a device, else an InputError."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):

@@ -280,7 +280,8 @@ def _matching() -> Words:
         default=FIELDS["method"].default,
         key="method",
         bind="query-params",
-        help="How the hidden units of B are paired with those of A. No permutation is always shown.",
+        help="How the hidden units of B are paired with those of A. No permutation is always shown. straight_through "
+        "and sinkhorn descend a loss step by step, which takes seconds and more.",
     )
     base = starts(*FIRST)
     with st.expander("Matching details", icon=":material/tune:"):
@@ -289,6 +290,8 @@ def _matching() -> Words:
             "restarts": number("restarts", "Restarts", base["restarts"]),
             "match_seed": number("match_seed", "Match seed", base["match_seed"]),
             "activation_kernel": [choice("activation_kernel", "Activation similarity")],
+            "match_steps": number("match_steps", "Steps of slow methods", base["match_steps"]),
+            "sinkhorn_loss": [choice("sinkhorn_loss", "Loss of Sinkhorn")],
             "groups": number("groups", "Most pairs", base["groups"]),
             "dtype": [choice("dtype", "Numbers")],
         }

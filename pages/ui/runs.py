@@ -11,7 +11,7 @@ import streamlit as st
 
 from lmc.engine import Engine, EngineError, Status
 from lmc.errors import InputError, StoreError
-from lmc.experiments import METHODS, Experiment, Pair
+from lmc.experiments import INSTANT, Experiment, Pair
 from lmc.result import Result, relabelled
 from lmc.store import Store
 from pages.ui.choices import BUILT_IN
@@ -70,9 +70,9 @@ def _finished(id: str, _engine: Engine) -> list[Result]:
 
 
 def computed(config: Pair) -> Pair:
-    """What is computed for a choice: all methods where each takes moments, so that changing it shows at once."""
+    """What is computed for a choice: where methods take moments also those not chosen, so that they show at once."""
     quick = config.dataset in BUILT_IN and config.arch in ("mlp", "cnn")
-    return replace(config, method=METHODS) if quick else config
+    return replace(config, method=(*INSTANT, *config.method)) if quick else config
 
 
 def visible(result: Result, config: Experiment, table: str) -> pd.DataFrame:

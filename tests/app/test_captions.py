@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import lmc
-from lmc.experiments import METHODS, Pair
+from lmc.experiments import INSTANT, Pair
 from pages.ui import captions
 from pages.ui.match import layer_names
 from pages.ui.runs import computed
@@ -44,7 +44,8 @@ def test_networks_are_named_by_label_whatever_is_in_it():
 
 
 def test_all_methods_are_computed_only_where_that_is_quick():
-    assert computed(Pair()).method == computed(Pair(dataset="spirals")).method == METHODS
+    assert computed(Pair()).method == computed(Pair(dataset="spirals")).method == INSTANT
+    assert computed(Pair(method=("sinkhorn",))).method == (*INSTANT, "sinkhorn")
     large = Pair(dataset="cifar10", arch="resnet", method=("weight",))
     assert computed(large) == large and computed(Pair(arch="vit")) == Pair(arch="vit")
 
@@ -63,5 +64,5 @@ def test_layers_in_words(group, words):
 
 
 def test_the_check_and_the_device_are_said():
-    said = captions.barrier_caption(Pair(), lmc.run(Pair(method=METHODS)), "test", "loss", "the line")
+    said = captions.barrier_caption(Pair(), lmc.run(Pair(method=INSTANT)), "test", "loss", "the line")
     assert "checked in double precision" in said and said.endswith("Computed on cpu.") and "of error" not in said

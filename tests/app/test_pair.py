@@ -4,7 +4,7 @@ import time
 import pytest
 
 import lmc
-from lmc.experiments import METHODS
+from lmc.experiments import INSTANT
 
 
 def charts(test):
@@ -29,7 +29,7 @@ def test_the_default_shows_at_once_and_says_what_the_tables_say(app):
     test = app("pair")
     assert not test.exception and not test.error and not test.warning
     assert len(charts(test)) == 4
-    result = lmc.run(lmc.Pair(method=METHODS))
+    result = lmc.run(lmc.Pair(method=INSTANT))
     lowest = min(result.metrics[f"error_barrier.{m}.direct.test"] for m in ("weight", "activation"))
     without = result.metrics["error_barrier.none.direct.test"]
     assert f"from {100 * without:.0f}% to {100 * lowest:.1f}%" in text(test)
@@ -111,3 +111,21 @@ def test_a_run_is_cancelled_before_the_engine_has_heard_of_it(app, no_engine, mo
     assert "The workers are starting" in " ".join(element.proto.text for element in test.get("progress"))
     test.button(key="cancel_run").click().run()
     assert "cancelled" in test.info[0].value and "cancelled" in test.run().info[0].value
+
+
+def test_a_slow_method_is_computed_when_it_is_chosen(app, store):
+    """With the others, so that these still show at once; nobody waits for it who did not ask."""
+    from lmc.store import Store
+
+    test = app("pair")
+    assert {"straight_through", "sinkhorn"} <= set(test.multiselect(key="method").options)
+    test.number_input(key="match_steps").set_value(3).run()
+    settle(test)
+    test.multiselect(key="method").set_value(["none", "sinkhorn"]).run()
+    settle(test)
+    assert not test.error and any("Sinkhorn" in json.dumps(chart) for chart in charts(test))
+    assert test.code[0].value == "python -m lmc pair --method none sinkhorn --match-steps 3"
+    methods = (*INSTANT, "sinkhorn")
+    assert Store(store).load_result(lmc.Pair(method=methods, match_steps=3).id).config["method"] == list(methods)
+    test.multiselect(key="method").set_value(["none", "weight", "sinkhorn"]).run()
+    assert charts(test) and "Computing" not in text(test), "an instant one more needs no run"

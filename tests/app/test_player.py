@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import lmc
-from lmc.experiments import METHODS, Pair
+from lmc.experiments import INSTANT, Pair
 from pages.ui.player import check_data
 from pages.ui.player_data import MOST_FRAMES, pack, player_data
 
@@ -27,7 +27,7 @@ def result_on(dataset, arrays, lams):
 
 
 def test_digits_unpack_to_their_pixels():
-    result = lmc.run(Pair(method=METHODS))
+    result = lmc.run(Pair(method=INSTANT))
     data = player_data(result, Pair(), "0-1", "test")
     check_data(data)
     images = unpack(data["images"]).reshape(8, *data["shape"])
@@ -57,13 +57,13 @@ def test_planes_leave_out_the_last_class_and_long_films_are_thinned():
 
 
 def test_other_methods_are_other_data():
-    result = lmc.run(Pair(method=METHODS))
+    result = lmc.run(Pair(method=INSTANT))
     choices = [(method, split) for method in ("weight", "random") for split in ("test", "train")]
     assert len({player_data(result, Pair(method=m), "0-1", split)["show"] for m, split in choices}) == 4
 
 
 def test_data_that_does_not_fit_together_is_refused():
-    data = player_data(lmc.run(Pair(method=METHODS)), Pair(), "0-1", "test")
+    data = player_data(lmc.run(Pair(method=INSTANT)), Pair(), "0-1", "test")
     for wrong, said in (
         ({"kind": "sounds"}, "shows images or points, not 'sounds'"),
         ({"lams": [0.0]}, "error needs one entry for each of 1 λ, not 25"),

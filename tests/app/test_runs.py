@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lmc.engine import Status
-from lmc.experiments import METHODS, Pair, Width
+from lmc.experiments import INSTANT, Pair, Width
 from lmc.store import SHIPPED, Store
 from pages.ui import live, progress, run_list
 from pages.ui.run_list import CHOSEN, Known, table
@@ -119,11 +119,11 @@ def filled(tmp_path, monkeypatch, app, no_engine):
     """A function that opens the page of runs on a store with copies of a shipped result, and that store."""
     store = Store(tmp_path / "store")
     monkeypatch.setenv("LMC_STORE", str(store.root))
-    shipped = store.load_result(Pair(method=METHODS).id)
+    shipped = store.load_result(Pair(method=INSTANT).id)
 
     def open_with(count):
         for i in range(count):
-            config = Pair(width=16, seeds=(i, i + 1), method=METHODS)
+            config = Pair(width=16, seeds=(i, i + 1), method=INSTANT)
             store.save_result(replace(shipped, id=config.id, config=config.to_json(), seconds=1.5))
         return app("runs"), store
 
@@ -138,7 +138,7 @@ def choose(test, *places):
 def test_a_run_over_widths_has_no_width_but_names_its_widths(filled):
     test, store = filled(1)
     wide = Width(widths=(8, 16, 64))
-    one = store.load_result(Pair(width=16, seeds=(0, 1), method=METHODS).id)
+    one = store.load_result(Pair(width=16, seeds=(0, 1), method=INSTANT).id)
     store.save_result(replace(one, id=wide.id, experiment="width", config=wide.to_json()))
     shown = test.run().dataframe[0].value.set_index("Result")["Width"]
     assert pd.isna(shown["Widths 8 to 64 of seeds 0, 1, 2"]) and shown["Pair of seeds 0, 1"].iloc[0] == 16
@@ -175,7 +175,7 @@ def test_a_result_is_pinned_unpinned_and_deleted_after_a_question(filled):
 
 def test_a_deleted_result_is_not_shown_from_memory(filled, app, monkeypatch):
     filled(1)
-    config = Pair(width=16, seeds=(0, 1), method=METHODS)
+    config = Pair(width=16, seeds=(0, 1), method=INSTANT)
     page = app("pair", width="16")
     assert page.get("vega_lite_chart")
     test = choose(app("runs"), 0)
@@ -206,7 +206,7 @@ def test_nobody_changes_the_store_of_a_classroom(filled, monkeypatch):
 
 def test_hundreds_of_results_are_listed_by_and_by(filled):
     test, store = filled(0)
-    shipped = (SHIPPED / "results" / Pair(method=METHODS).id / "result.json").read_text()
+    shipped = (SHIPPED / "results" / Pair(method=INSTANT).id / "result.json").read_text()
     for i in range(500):
         folder = store.root / "results" / f"{i:016x}"
         folder.mkdir()

@@ -56,7 +56,14 @@ def test_classes_stand_on_their_tints_and_apart() -> None:
     assert not {*style.CLASS_COLORS} & {*style.METHOD_COLORS.values(), *style.NETWORK_COLORS.values()}
 
 
-@pytest.mark.parametrize("group", [style.CLASS_COLORS, ("none", "weight", "activation"), ("A", "B", "C", "merged")])
+@pytest.mark.parametrize(
+    "group",
+    [
+        style.CLASS_COLORS,
+        ("none", "weight", "activation", "straight_through", "sinkhorn"),
+        ("A", "B", "C", "merged"),
+    ],
+)
 @pytest.mark.parametrize("eyes", list(BLIND))
 def test_main_colours_differ_for_colour_blind_eyes(eyes: str, group: tuple[str, ...]) -> None:
     colors = [(style.METHOD_COLORS | style.NETWORK_COLORS).get(name, name) for name in group]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import lmc
 from lmc import InputError, Pair
 from lmc.experiments import METHODS, make_recipe
+from lmc.experiments.base import SINKHORN_LOSSES
 from lmc.experiments.spelling import arguments, command, parse, spell
 
 BAD = [
@@ -49,6 +50,8 @@ BAD = [
     ({"eval_images": 3}, "eval_images: 3 cannot be used"),
     ({"method": ("magic",)}, "method: magic cannot be used; choose one of: none, random, weight, activation"),
     ({"activation_kernel": "cosine"}, "activation_kernel: cosine cannot be used"),
+    ({"sinkhorn_loss": "l1"}, "sinkhorn_loss: l1 cannot be used; choose one of: midpoint, l2, random"),
+    ({"match_steps": 0}, "match_steps: 0 cannot be used; a whole number from 1"),
     ({"dtype": "float16"}, "dtype: float16 cannot be used"),
     ({"recipe": "magic"}, "recipe: magic cannot be used; choose one of: default"),
     ({"recipe": 3}, "recipe: 3 cannot be used"),
@@ -88,6 +91,8 @@ CONFIGS = st.builds(
     recipe=RECIPES,
     method=st.lists(st.sampled_from(METHODS), min_size=1).map(tuple),
     points=st.integers(2, 50),
+    match_steps=st.integers(1, 500),
+    sinkhorn_loss=st.sampled_from(SINKHORN_LOSSES),
     dtype=st.sampled_from(["float32", "float64"]),
 )
 
@@ -112,7 +117,8 @@ def test_every_field_belongs_to_the_id():
     other = {
         "width": 33, "depth": 2, "norm": "layer", "activation": "tanh", "seeds": (0, 2), "order_seeds": (0, 5),
         "recipe": make_recipe(epochs=59), "method": ("none",), "restarts": 2, "match_seed": 1,
-        "activation_kernel": "dot", "points": 26, "groups": 3, "dtype": "float64", "dataset": "moons", "arch": "cnn",
+        "activation_kernel": "dot", "match_steps": 9, "sinkhorn_loss": "l2",
+        "points": 26, "groups": 3, "dtype": "float64", "dataset": "moons", "arch": "cnn",
         "load": ("0" * 16, "1" * 16), "correction": "repair", "eval_images": 100, "reset_images": 100,
     }  # fmt: skip
     assert {spec.name for spec in fields(Pair)} == set(other) | {"labels"}  # names of files change no number

@@ -11,11 +11,21 @@ from lmc.experiments.group import Matched, Mixtures
 from lmc.experiments.work import Work
 from lmc.permutation import compose, invert
 
-METHODS = ("none", "random", "weight", "activation", "merge_many", "cycle_consistent")
+METHODS = ("none", "random", "weight", "activation", "merge_many", "cycle_consistent", "sinkhorn", "straight_through")
 
 
 def config(**changes):
-    return Triple(**{"width": 8, "recipe": make_recipe(epochs=5), "points": 7, "side": 6, "method": METHODS, **changes})
+    return Triple(
+        **{
+            "width": 8,
+            "recipe": make_recipe(epochs=5),
+            "points": 7,
+            "side": 6,
+            "match_steps": 3,
+            "method": METHODS,
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +129,7 @@ def test_three_copies_under_planted_permutations_are_one_network_everywhere(stor
     for place in range(3):
         moved = apply_permutation(spec, random_permutation(spec, generator("planted", place)), state)
         ids.append(import_file(to_safetensors(moved, {}), f"copy {place}", store, "digits").id)
-    methods = ("none", "weight", "merge_many", "cycle_consistent")
+    methods = ("none", "weight", "merge_many", "cycle_consistent", "straight_through")
     asked = config(width=16, load=tuple(ids), labels=("a", "b", "c"), method=methods)
     found = lmc.run(asked, store=store, device="cpu")
     barriers = found.frame("barriers")
@@ -137,9 +147,11 @@ def test_a_bad_value_is_one_sentence():
         Triple(correction="repair")
     with pytest.raises(InputError, match="side: 0 cannot be used"):
         Triple(side=0)
-    with pytest.raises(InputError, match="choose one of: none, random, weight, activation, merge_many"):
+    with pytest.raises(InputError, match="choose one of: none, random, weight, activation, .*, merge_many"):
         Triple(method=("magic",))
-    with pytest.raises(InputError, match="choose one of: none, random, weight, activation\\."):
+    with pytest.raises(
+        InputError, match="choose one of: none, random, weight, activation, straight_through, sinkhorn\\."
+    ):
         Pair(method=("merge_many",))
 
 
