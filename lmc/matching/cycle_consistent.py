@@ -14,10 +14,10 @@ import torch
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
+from lmc.matching.ascent import moving_pieces
 from lmc.matching.assignment import assign_together
 from lmc.matching.many import ManyMatch, ManyTask, matched
 from lmc.matching.merge_many import polish
-from lmc.matching.ascent import moving_pieces
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
 from lmc.symmetry import PermutationSpec

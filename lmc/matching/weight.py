@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 
 from lmc.matching.ascent import LARGE, Problem, total, views_of
-from lmc.matching.ascent import moving_pieces as moving_pieces
 from lmc.matching.base import Match, Task
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
