@@ -22,8 +22,8 @@ def merge_many(task: ManyTask, *, seed: int = 0, restarts: int = 1) -> ManyMatch
     As the mean of the rest stands for all pairs of which the network is one, this is coordinate ascent on the summed
     inner products of all pairs, and these never fall. Networks come in a seeded random order, another in every round,
     and start from the permutation that they have. The first start is the identity, further `restarts` are seeded
-    random permutations; the best objective wins. For two networks one start is
-    that of weight matching with the same seed.
+    random permutations; the best objective wins. For two networks the first is that of weight matching with the same
+    seed.
     """
     matches = []
     for start in range(restarts):

@@ -66,7 +66,8 @@ def together_control() -> list[str]:
         key="together",
         bind="query-params",
         help="merge_many: each network to the mean of the others, until none moves. cycle_consistent: one order for "
-        "each network such that all ways around agree. The methods in the sidebar match each network to the first.",
+        "each network such that all ways around agree. Of the methods in the sidebar straight_through does so too; the "
+        "others match each network to the first.",
     )
 
 
