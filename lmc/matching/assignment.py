@@ -29,7 +29,10 @@ def assign(scores: Tensor) -> tuple[Tensor, float]:
         raise ValueError("similarities that are not finite cannot be matched; did a network diverge?")
     costs = (-scores).double().cpu().numpy()
     rows, columns = linear_sum_assignment(costs) if lapjvh is None or not len(costs) else lapjvh(costs)[1:]
-    return torch.from_numpy(columns.astype(np.int64)), -float(costs[rows, columns].sum())
+    value, unmoved = float(costs[rows, columns].sum()), float(np.trace(costs))
+    if value >= unmoved:  # as good as it can be: nothing moves
+        return torch.arange(len(costs)), -unmoved
+    return torch.from_numpy(columns.astype(np.int64)), -value
 
 
 def assign_together(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -28,17 +29,20 @@ def weight_matching(task: Task, *, seed: int = 0, restarts: int = 1) -> Match:
     at_once = 1 if max(task.spec.groups.values(), default=0) >= LARGE else restarts
     matches = []
     for k in range(0, restarts, at_once):
-        matches += ascend_together(task, starts[k : k + at_once], draws[k])
+        matches += ascend_together(task, starts[k : k + at_once], draws[k : k + at_once])
     return max(matches, key=lambda match: match.objective)
 
 
 def ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
     """Coordinate ascent from `start`, groups in the order that `draws` gives: one start of `weight_matching`."""
-    return ascend_together(task, [start], draws)[0]
+    return ascend_together(task, [start], [draws])[0]
 
 
-def ascend_together(task: Task, starts: Sequence[Permutation], draws: torch.Generator) -> list[Match]:
-    """Coordinate ascent from each of `starts`, all visiting the groups in the same order."""
+def ascend_together(task: Task, starts: Sequence[Permutation], draws: Sequence[torch.Generator]) -> list[Match]:
+    """Coordinate ascent from each of `starts`, each with the groups in the order that its `draws` give.
+
+    Side by side all make one visit at a time, and those that visit the same group are solved together.
+    """
     device = task.inputs.device
     permutation = {group: torch.stack([start[group] for start in starts]).to(device) for group in task.spec.groups}
     views = views_of(task, permutation)
@@ -49,11 +53,12 @@ def ascend_together(task: Task, starts: Sequence[Permutation], draws: torch.Gene
     histories = [[first] for first in value]
     unsolved = torch.ones(len(problems), len(starts), dtype=torch.bool)
     for _ in range(MAX_SWEEPS):
-        for place in torch.randperm(len(problems), generator=draws).tolist():
-            active = unsolved[place].nonzero()[:, 0]
+        orders = torch.stack([torch.randperm(len(problems), generator=draw) for draw in draws])
+        for visit, place in itertools.product(range(len(problems)), range(len(problems))):
+            active = ((orders[:, visit] == place) & unsolved[place]).nonzero()[:, 0]
             if not len(active):
                 continue
-            unsolved[place] = False
+            unsolved[place, active] = False
             problem = problems[place]
             gains = problem.improve(task.spec, permutation, active.to(device), tolerance)
             moved = active[gains > 0]

@@ -246,9 +246,9 @@ def test_starts_that_run_together_find_what_each_finds_alone(family):
     networks = family(12, dtype=torch.float64)
     task = networks.task(networks.start(0), networks.start(1))
     starts = [identity(task.spec), *(random_permutation(task.spec, torch.Generator().manual_seed(k)) for k in range(4))]
-    together = ascend_together(task, starts, generator("order", 0))
-    for start, found in zip(starts, together, strict=True):
-        alone = ascend(task, start, generator("order", 0))
+    together = ascend_together(task, starts, [generator("order", k) for k in range(5)])
+    for k, (start, found) in enumerate(zip(starts, together, strict=True)):
+        alone = ascend(task, start, generator("order", k))
         assert equal(alone.permutation, found.permutation) and alone.objective == found.objective
         assert alone.history == pytest.approx(found.history, rel=1e-12)
     assert len({match.objective for match in together}) > 1
