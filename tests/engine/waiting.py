@@ -15,7 +15,7 @@ def long_config(epochs=9000, **changes):
     return config(recipe=make_recipe(epochs=epochs), **changes)
 
 
-def wait(engine, id, *states, seconds=90, session=""):
+def wait(engine, id, *states, seconds=240, session=""):
     """The status once it is one of `states`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
