@@ -73,6 +73,16 @@ class Bench:
 
         return ManyTask(self.traced, states, self.data.train_x, self.data.train_y)
 
+    def match(self, task: Task, method: str, report: Report = quiet) -> Match:
+        """What the method finds for a task. Raises CheckFailed if it changes the function of B.
+
+        Slow methods report progress; that may raise Stopped.
+        """
+        found = find(task, method, self.config, report)
+        if method != "none":  # something moved
+            self.require_same_function(found.permutation, task.b, f"the permutation of method {method}")
+        return found
+
     def along(self, a: State, b: State) -> Callable[[Sequence[float]], State]:
         """What gives the networks at some λ between `a` and `b`, corrected as the config says."""
         from lmc.interpolation import interpolate

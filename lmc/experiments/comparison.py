@@ -9,7 +9,7 @@ import numpy as np
 
 from lmc.barriers import barrier
 from lmc.experiments.base import INSTANT, Experiment
-from lmc.experiments.bench import SPLITS, Bench, find
+from lmc.experiments.bench import SPLITS, Bench
 from lmc.experiments.work import Report, Work, naming, part
 from lmc.result import Piece, versions
 
@@ -57,9 +57,7 @@ class Comparison:
             share = part(report, place / len(self.config.method), (place + 1) / len(self.config.method))
             share(0.0, f"pair {pair}, {method}: matching")
             matched = 0.2 if method in INSTANT else 0.8  # of the time
-            match = find(task, method, self.config, naming(f"pair {pair}, {method}", part(share, 0.0, matched)))
-            if method != "none":  # something moved
-                self.bench.require_same_function(match.permutation, b, f"the permutation of method {method}")
+            match = self.bench.match(task, method, naming(f"pair {pair}, {method}", part(share, 0.0, matched)))
             self.objectives[method].append(match.objective)
             moved = apply_permutation(task.spec, match.permutation, b)
             share(matched, f"pair {pair}, {method}: interpolating")

@@ -64,18 +64,12 @@ class History(Experiment):
         return a, b
 
 
-def matched(config: Experiment, bench: Bench, method: str, a: State, b: State, report: Report) -> Permutation:
+def matched(bench: Bench, method: str, a: State, b: State, report: Report) -> Permutation:
     """The permutation of `b` that the method finds. Raises CheckFailed if it changes the function of `b`.
 
     What is done is reported as the beginning of a part; that may raise Stopped.
     """
-    from lmc.experiments.bench import find
-
-    said = naming(method, part(report, 0.0, 0.0))
-    permutation = find(bench.task(a, b), method, config, said).permutation
-    if method != "none":  # something moved
-        bench.require_same_function(permutation, b, f"the permutation of method {method}")
-    return permutation
+    return bench.match(bench.task(a, b), method, naming(method, part(report, 0.0, 0.0))).permutation
 
 
 def means(records: list[dict[str, Any]], *names: str) -> dict[tuple[Any, ...], dict[str, float]]:

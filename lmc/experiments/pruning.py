@@ -164,8 +164,8 @@ class _Level:
             begun = (k + 1) / (len(methods) + 1)
             self.work.report(begun, f"{where}: {method}")
             said = naming(where, part(self.work.report, begun, 1.0))
-            dense = matched(self.config, self.bench, method, *self.dense, said)
-            sparse = matched(self.config, self.bench, method, self.a, self.b, said) if self.level else dense
+            dense = matched(self.bench, method, *self.dense, said)
+            sparse = matched(self.bench, method, self.a, self.b, said) if self.level else dense
             share = agreement(dense, sparse)
             self._measure(method, "dense", dense, share)
             self._measure(method, "sparse", sparse, share)

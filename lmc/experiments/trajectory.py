@@ -109,7 +109,7 @@ class Trajectory(History):
         for method in ("none",) if fit == NONE else self.method[1:]:
             epoch = None if fit == NONE else self.checkpoints[fit]
             at = self.checkpoints[fit]
-            permutation = matched(self, bench, method, states[a.id][at], states[b.id][at], work.report)
+            permutation = matched(bench, method, states[a.id][at], states[b.id][at], work.report)
             if epoch is not None:
                 arrays |= {
                     array_name(pair, method, f"permutation@{epoch}", group): order.numpy().astype(np.int32)

@@ -87,7 +87,7 @@ class Transport(Pruned):
         states = work.final_states([a, b])
         found: dict[tuple[str, str], Mask] = {}
         for method in self.method[1:]:
-            order = matched(self, bench, method, states[a.id], states[b.id], work.report)
+            order = matched(bench, method, states[a.id], states[b.id], work.report)
             found[method, "transported"] = apply_permutation(bench.traced.spec, invert(order), mask)
         found["none", "unpermuted"] = mask
         draws = generator("random mask", self.match_seed, b.seed, b.order_seed, self.level)

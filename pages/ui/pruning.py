@@ -16,17 +16,17 @@ from lmc.experiments import CONTROLS, LAST_LAYERS, METHODS, Experiment, Pair, Pr
 from lmc.experiments.options import check_number
 from lmc.experiments.spelling import value_of
 from lmc.result import Result
+from pages.ui.asking import asked
 from pages.ui.captions import measured, wider
 from pages.ui.choices import BUILT_IN
 from pages.ui.figures import show
 from pages.ui.group import GroupView, group_controls
 from pages.ui.own import Check, check_among, check_option, number_control
 from pages.ui.progress import Partly
-from pages.ui.runs import engine_or_stop, known_networks, session
+from pages.ui.runs import known_networks
 from pages.ui.twins import control_choice
 
 AT_ONCE = 128  # the widest networks that are trained and pruned without being asked
-_ASKED = "_asked_pruning"  # ids of the runs that were asked for, or are there
 
 ORDERS = {**PERMUTATIONS, "none": "As it is"}
 """Permutation in the tables → what the control and the address call the order of B's units."""
@@ -135,25 +135,7 @@ def _limits(name: str) -> Mapping[str, Any]:
 def begins(config: Pruning) -> bool:
     """Whether to ask for the result now. If not, a button and what it would cost are drawn."""
     quick = config.dataset in BUILT_IN and config.arch == "mlp" and config.width <= AT_ONCE and len(config.seeds) <= 6
-    return quick or asked(config, lambda: cost(config, {about["id"] for about in known_networks()}), "Compute")
-
-
-def asked(config: Experiment, words: Any, label: str) -> bool:
-    """Whether somebody asked for the run, or it is there or going on. If not, `words()` and a button are drawn."""
-    known: set[str] = st.session_state.setdefault(_ASKED, set())
-    if config.id in known:
-        return True
-    runs = engine_or_stop()
-    if runs.result(config.id) is not None or runs.status(config.id, session()).active:
-        known.add(config.id)
-        return True
-    with st.container(border=True):
-        st.markdown(words())
-        st.button(
-            label, icon=":material/play_arrow:", type="primary", key=f"ask_{config.name}", on_click=known.add,
-            args=(config.id,),
-        )  # fmt: skip
-    return False
+    return quick or asked(config, lambda: cost(config, {about["id"] for about in known_networks()}))
 
 
 def cost(config: Pruning, known: set[str]) -> str:

@@ -18,9 +18,10 @@ from lmc.experiments import Pruning, array_name
 from lmc.experiments.comparison import SHOWN_UNITS
 from lmc.experiments.spelling import command
 from lmc.result import Result
+from pages.ui.asking import asked
 from pages.ui.figures import show
 from pages.ui.match import layer_names
-from pages.ui.pruning import ORDERS, PruningView, asked, look_of, transport_of
+from pages.ui.pruning import ORDERS, PruningView, look_of, transport_of
 from pages.ui.runs import result_of
 
 

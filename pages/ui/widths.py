@@ -14,13 +14,14 @@ from lmc.charts.width import comparison_label, triple_barriers, width_chart
 from lmc.charts.width_answer import best_method, width_answer
 from lmc.experiments import Experiment, Pair, Triple, Width, dataset_info, get_architecture
 from lmc.experiments.spelling import value_of
+from pages.ui.asking import asked
 from pages.ui.captions import measured
 from pages.ui.choices import BUILT_IN, nearest_width
 from pages.ui.figures import show
 from pages.ui.group import GroupView
 from pages.ui.own import Check, check_among, check_together
 from pages.ui.progress import Partly
-from pages.ui.runs import engine_or_stop, known_networks, session
+from pages.ui.runs import known_networks
 
 COMPARISONS = {comparison_label(name): name for name in ("1-2 direct", "1-2 via 0", "simplex", "centroid")}
 """What stands in the control and the address → comparison in the table."""
@@ -32,7 +33,6 @@ CHECKS: Mapping[str, Check] = {"comparison": check_among("comparison", list(COMP
 """What the address may ask of this page."""
 
 AT_ONCE = 512  # the widest networks that are trained without being asked
-_ASKED = "_asked_widths"  # ids of the runs that were asked for, or are there
 
 
 # What is chosen
@@ -95,17 +95,7 @@ def default_of(kind: type[Experiment], name: str) -> Any:
 
 def begins(config: Width) -> bool:
     """Whether to ask for the result now. If not, a button and what it would cost are drawn."""
-    asked: set[str] = st.session_state.setdefault(_ASKED, set())
-    if _quick(config) or config.id in asked:
-        return True
-    runs = engine_or_stop()
-    if runs.result(config.id) is not None or runs.status(config.id, session()).active:
-        asked.add(config.id)
-        return True
-    with st.container(border=True):
-        st.markdown(cost(config, {about["id"] for about in known_networks()}))
-        st.button("Compute", icon=":material/play_arrow:", type="primary", on_click=asked.add, args=(config.id,))
-    return False
+    return _quick(config) or asked(config, lambda: cost(config, {about["id"] for about in known_networks()}))
 
 
 def _quick(config: Width) -> bool:

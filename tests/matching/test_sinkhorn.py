@@ -19,6 +19,7 @@ from lmc.simplex import centroid
 from lmc.symmetry import max_logit_difference, trace
 from lmc.symmetry.check import TOLERANCE
 from models import get_model
+from tests.matching.tasks import labelled, misleading
 
 SHAPE = (3, 16, 16)
 
@@ -31,10 +32,6 @@ def held(task, permutation):
 def distance(task, permutation):
     moved = apply_permutation(task.spec, permutation, task.b)
     return sum(float((task.a[n].double() - moved[n].double()).square().sum()) for n in moved if n != "head.bias")
-
-
-def labelled(family, a, b):
-    return Task(family.traced, a, b, family.data.train_x, family.data.train_y)
 
 
 @pytest.fixture(scope="module")
@@ -153,26 +150,7 @@ def test_recovers_what_was_planted(family, loss):
 
 
 def test_finds_what_weights_hide():
-    """A network and a copy under a permutation, with noise on the weights of inputs that are always 0."""
-    draws = torch.Generator().manual_seed(0)
-    for seed in range(3):
-        torch.manual_seed(seed)
-        model = nn.Sequential(nn.Linear(24, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)).double()
-        inputs = torch.randn(800, 24, dtype=torch.float64, generator=draws)
-        inputs[:, 8:] = 0
-        with torch.no_grad():
-            logits = model[:4](inputs)
-            model[4].weight.mul_(40)
-            model[4].bias.copy_(-(logits @ model[4].weight.T).mean(0))
-            labels = model(inputs).argmax(1)
-        a = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        traced = trace(model, inputs[:2])
-        planted = random_permutation(traced.spec, draws)
-        b = apply_permutation(traced.spec, planted, a)
-        for state in (a, b):
-            state["0.weight"] = state["0.weight"].clone()
-            state["0.weight"][:, 8:] += 0.5 * torch.randn(8, 16, dtype=torch.float64, generator=draws)
-        task = Task(traced, a, b, inputs, labels)
+    for task, planted in misleading(3):
         goal, misled = held(task, invert(planted)), held(task, weight_matching(task).permutation)
         match = sinkhorn(task)
         assert misled > goal + 0.1 and match.losses[-1] < (goal + misled) / 2

@@ -19,6 +19,7 @@ from lmc.stacking import cross_entropy, unstack
 from lmc.symmetry import max_logit_difference, trace
 from lmc.symmetry.check import TOLERANCE
 from models import get_model
+from tests.matching.tasks import labelled, misleading
 
 SHAPE = (3, 16, 16)
 STEPS = 40
@@ -33,10 +34,6 @@ def equal(p, q):
 def held(task, permutation, weights=MIDDLE):
     judge = Judge(task.traced, task.inputs, task.labels)
     return judge.held([task.a, apply_permutation(task.spec, permutation, task.b)], weights)
-
-
-def labelled(family, a, b):
-    return Task(family.traced, a, b, family.data.train_x, family.data.train_y)
 
 
 @pytest.fixture(scope="module")
@@ -197,31 +194,8 @@ def test_recovers_what_was_planted(family):
 
 
 def test_finds_what_weights_hide():
-    """A network and a copy under a permutation, with noise on the weights of inputs that are always 0.
-
-    The noise misleads who looks at weights only, and changes no answer: the planted permutation has the loss of the
-    network itself.
-    """
-    draws = torch.Generator().manual_seed(0)
     ratios = []
-    for seed in range(4):
-        torch.manual_seed(seed)
-        model = nn.Sequential(nn.Linear(24, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)).double()
-        inputs = torch.randn(800, 24, dtype=torch.float64, generator=draws)
-        inputs[:, 8:] = 0
-        with torch.no_grad():
-            logits = model[:4](inputs)
-            model[4].weight.mul_(40)
-            model[4].bias.copy_(-(logits @ model[4].weight.T).mean(0))
-            labels = model(inputs).argmax(1)
-        a = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        traced = trace(model, inputs[:2])
-        planted = random_permutation(traced.spec, draws)
-        b = apply_permutation(traced.spec, planted, a)
-        for state in (a, b):
-            state["0.weight"] = state["0.weight"].clone()
-            state["0.weight"][:, 8:] += 0.5 * torch.randn(8, 16, dtype=torch.float64, generator=draws)
-        task = Task(traced, a, b, inputs, labels)
+    for task, planted in misleading(4):
         goal, match = held(task, invert(planted)), straight_through(task)
         assert match.losses[0] > goal + 0.1, "weights mislead"
         ratios.append((match.losses[-1] - goal) / (match.losses[0] - goal))
