@@ -1,212 +1,192 @@
-"""The state of coordinate ascent on ⟨θ_A, π(θ_B)⟩ from several starts at once: B as each has permuted it so far.
-
-Tensors of B have a first axis over the starts; an order is `[starts, units]`.
-"""
+"""Coordinate ascent on ⟨θ_A, π(θ_B)⟩ from several starts at once: one group at a time is an assignment problem."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lmc.matching.assignment import assign_together
-from lmc.matching.base import Task
+from lmc.matching.assignment import assign_all, assign_among_likely, assign_together
+from lmc.matching.base import Course, Task
+from lmc.matching.similarity import Block, Kept, Objective, Similarity
+from lmc.matching.visits import Mode, Ranks, Visits
 from lmc.permutation import Permutation
 from lmc.symmetry import PermutationSpec, Piece
 
-LARGE = 256  # units from which on similarities are updated; computing fewer anew is as fast
+Tables = dict[tuple[str, int], Kept]  # of large groups, for every start
+
+LARGE = 256  # units from which on tables are kept, and assignments look for likely partners first
 
 
-@dataclass
-class View:
-    """A piece of a tensor whose every axis is one group or none: A as it is, B as permuted so far."""
+class Problem:
+    """Groups that move together, and the blocks of tensors that they move."""
 
-    groups: tuple[str | None, ...]
-    a: Tensor
-    b: Tensor
+    def __init__(self, spec: PermutationSpec, groups: tuple[str, ...], blocks: Sequence[Block]) -> None:
+        self.spec, self.groups = spec, groups
+        self.blocks = [block for block in blocks if set(groups) & set(block.groups)]
+        self.large = len(groups) == 1 and spec.groups[groups[0]] >= LARGE
+        self.similarities = {
+            group: Similarity(group, self.blocks)
+            for group in groups
+            if any(group in block.groups for block in self.blocks)
+        }
+        # a tensor that moves along two axes: an assignment sees only the linear part of a gain
+        twice = any(sum(name in groups for name in block.groups) > 1 for block in self.blocks)
+        self.whole = Objective(self.blocks) if twice else None
 
-    def reorder(self, group: str, orders: Tensor, starts: Tensor) -> None:
-        """Permute B of these starts (an index) by `orders`."""
-        for axis, name in enumerate(self.groups):
-            if name == group:
-                self.b = _reordered(self.b, axis + 1, orders, starts)
-
-    def inner(self) -> Tensor:
-        """⟨A, B⟩ of every start, float64."""
-        return (self.a.double() * self.b.double()).flatten(1).sum(1)
-
-
-def _reordered(b: Tensor, axis: int, orders: Tensor, starts: Tensor) -> Tensor:
-    if len(b) == 1:
-        return b.index_select(axis, orders[0])
-    moved = b.movedim(axis, 1).clone()
-    moved[starts] = moved[starts[:, None], orders]
-    return moved.movedim(1, axis).contiguous()
+    def touches(self, other: Problem) -> bool:
+        """Whether a move of this one changes what is best for the other."""
+        if other is self:
+            return self.whole is not None
+        return any(set(other.groups) & set(block.groups) for block in self.blocks)
 
 
-@dataclass
-class Similarity:
-    """The inner products `[units of A, units of B]` of one large group, kept from visit to visit, for one start.
+@dataclass(eq=False)
+class Visit:
+    """One problem, to be solved for some starts (an index), all else held. Not `exact`, a large one is solved roughly.
 
-    When other groups have moved, what their moved units contribute is replaced; `anew` says that nothing was yet.
+    Starts with large networks are visited one by one, as each has a thread of its own then.
     """
 
-    table: Tensor | None = None
-    orders: Permutation = field(default_factory=dict)
-    seen: list[Tensor] = field(default_factory=list)
-    anew: bool = True
+    problem: Problem
+    place: int
+    starts: Tensor
+    exact: bool
+    orders: Permutation
+    kept: Tables
 
-    def forget(self) -> bool:
-        """Have it computed anew next time, if it was not; whether that is so."""
-        old, self.anew = not self.anew, True
-        if old:
-            self.table = None
-        return old
+    def __post_init__(self) -> None:
+        self.here = {group: self.orders[group][self.starts] for group in self.problem.groups}
+        self.tables = {group: self._tables(group, one) for group, one in self.problem.similarities.items()}
 
-    def at(self, group: str, views: Sequence[View], permutation: Mapping[str, Tensor]) -> Tensor:
-        """The table as the views stand."""
-        if self.table is None:
-            self.table = total(grams(views, group))[0]
-        else:
-            for view, before in zip(views, self.seen, strict=True):
-                self._update(group, view, before, permutation)
-        self.orders = dict(permutation)
-        self.seen = [view.b for view in views]
-        return self.table
-
-    def _update(self, group: str, view: View, before: Tensor, permutation: Mapping[str, Tensor]) -> None:
-        others = [(axis, g) for axis, g in enumerate(view.groups) if g and g != group]
-        moved = {axis: (permutation[g][0] != self.orders[g][0]).nonzero()[:, 0] for axis, g in others}
-        moved = {axis: places for axis, places in moved.items() if len(places)}
-        if not moved:
-            return
-        a, old, new = view.a, before, view.b
-        if len(moved) == 1:
-            ((axis, places),) = moved.items()
-            a = a.index_select(axis, places)
-            old, new = (tensor.index_select(axis + 1, places) for tensor in (old, new))
-        assert self.table is not None
-        self.table += gram(a, new - old, view.groups.index(group))[0]
-        self.anew = False
-
-    def reorder(self, group: str, order: Tensor, views: Sequence[View], permutation: Mapping[str, Tensor]) -> None:
-        """The group itself has moved: so have the table's columns."""
-        if self.table is not None:
-            self.table = self.table.index_select(1, order)
-            self.orders, self.seen = {**self.orders, group: permutation[group]}, [view.b for view in views]
-
-
-@dataclass
-class Problem:
-    """Groups that move together, and the pieces of tensors that they move."""
-
-    groups: tuple[str, ...]
-    views: list[View]
-    similarity: Similarity = field(default_factory=Similarity)
+    def _tables(self, group: str, similarity: Similarity) -> Tensor:
+        if not self.problem.large:
+            return similarity.tables(self.orders, self.starts)
+        key = (group, int(self.starts[0]))
+        self.kept[key] = similarity.table(self.orders, self.starts, self.kept.get(key))
+        return self.kept[key].table[None]
 
     @property
-    def twice(self) -> bool:
-        """Whether some tensor moves along two axes: then an assignment sees only the linear part of a gain."""
-        return any(sum(name in self.groups for name in view.groups) > 1 for view in self.views)
+    def rough(self) -> bool:
+        """Whether only likely partners are looked at."""
+        return self.problem.large and not self.exact
 
-    def changes(self, other: Problem) -> bool:
-        """Whether the other problem has to be solved again when this one's groups moved."""
-        if other is self:
-            return self.twice
-        return any(set(view.groups) & set(other.groups) for view in self.views)
+    def solve(self) -> Permutation:
+        """The best orders, group → `[starts, units]`."""
+        group, *inside = self.problem.groups
+        if inside:
+            return self._together()
+        table = self.tables[group]
+        if self.rough:
+            return {group: assign_among_likely(table[0], self.here[group][0])[None]}
+        return {group: assign_all(table)}
 
-    def improve(self, spec: PermutationSpec, permutation: Permutation, starts: Tensor, tolerance: float) -> Tensor:
-        """Solve the assignments of these starts, all else held; apply those that gain. Returns the gains, or 0."""
-        scores = self._scores(permutation, starts)
-        solved = [assign_together(spec, self.groups, {g: t[k] for g, t in scores.items()}) for k in range(len(starts))]
-        now = total([table.diagonal(dim1=1, dim2=2).sum(1, dtype=torch.float64) for table in scores.values()])
-        gains = torch.tensor([value for _, value in solved], dtype=torch.float64) - now.cpu()
-        better = (gains > tolerance).nonzero()[:, 0]
-        if not len(better):
-            return torch.zeros_like(gains)
-        orders = {g: torch.stack([solved[k][0][g] for k in better.tolist()]) for g in self.groups}
-        kept = self._apply(orders, permutation, starts[better], tolerance)
-        found = torch.zeros_like(gains)
-        found[better] = gains[better] if kept is None else kept
-        return found
+    def _together(self) -> Permutation:
+        solved = [
+            assign_together(self.problem.spec, self.problem.groups, {g: table[k] for g, table in self.tables.items()})
+            for k in range(len(self.starts))
+        ]
+        return {group: torch.stack([orders[group] for orders, _ in solved]) for group in self.problem.groups}
 
-    def _apply(self, orders: Permutation, permutation: Permutation, starts: Tensor, tolerance: float) -> Tensor | None:
-        """Reorder; where a tensor moves along two axes, only what gains. Returns the true gains there, else None."""
-        before = total([view.inner() for view in self.views])[starts] if self.twice else None
-        self._reorder(orders, starts)
-        gains = None
-        if before is not None:
-            gains = (total([view.inner() for view in self.views])[starts] - before).cpu()
-            worse = (gains <= tolerance).nonzero()[:, 0]
-            if len(worse):
-                self._reorder({g: torch.argsort(order[worse], dim=1) for g, order in orders.items()}, starts[worse])
-                gains[worse] = 0.0
-            right = (gains > 0).nonzero()[:, 0]
-            orders, starts = {g: order[right] for g, order in orders.items()}, starts[right]
-        for group, order in orders.items():
-            if len(starts):
-                device = permutation[group].device
-                now = permutation[group].clone()
-                now[starts] = now[starts].gather(1, order.to(device))
-                permutation[group] = now
-                self.similarity.reorder(group, order[0].to(device), self.views, permutation)
-        return gains
+    def apply(self, solved: Permutation, tolerance: float) -> Tensor:
+        """Move the starts that gain more than the tolerance; their gains, and 0 of the others."""
+        found = {group: order.to(self.starts.device) for group, order in solved.items()}
+        gains = self._value(found) - self._value(self.here)
+        if self.problem.whole is not None and bool((gains > tolerance).any()):
+            trial = self.orders | {g: self.orders[g].index_copy(0, self.starts, order) for g, order in found.items()}
+            true = self.problem.whole.of(trial, self.starts) - self.problem.whole.of(self.orders, self.starts)
+            gains = torch.where(gains > tolerance, true, 0.0)
+        better = gains > tolerance
+        for group, order in found.items():
+            self.orders[group].index_copy_(0, self.starts[better], order[better])
+        return torch.where(better, gains, 0.0).cpu()
 
-    def _reorder(self, orders: Permutation, starts: Tensor) -> None:
-        for view in self.views:
-            for group, order in orders.items():
-                view.reorder(group, order.to(view.b.device), starts)
-
-    def _scores(self, permutation: Permutation, starts: Tensor) -> dict[str, Tensor]:
-        """Inner products `[starts, units of A, units of B]` of every group, all else held."""
-        first, count = self.groups[0], len(permutation[self.groups[0]])
-        if count == len(self.groups) == 1 and permutation[first].shape[1] >= LARGE and not self.twice:
-            return {first: self.similarity.at(first, self.views, permutation)[None]}
-        chosen = None if len(starts) == count else starts
-        found = {group: grams(self.views, group, chosen) for group in self.groups}
-        return {group: total(tables) for group, tables in found.items() if tables}
+    def _value(self, orders: Permutation) -> Tensor:
+        """What the tables give for orders `[starts, units]`, float64 `[starts]`."""
+        chosen = [table.gather(2, orders[group][:, :, None]) for group, table in self.tables.items()]
+        return torch.stack([values.sum((1, 2), dtype=torch.float64) for values in chosen]).sum(0)
 
 
-def views_of(task: Task, permutation: Permutation) -> list[View]:
-    """The pieces that move, B's in the orders `[starts, units]` of the permutation."""
-    count = len(next(iter(permutation.values()))) if permutation else 1
-    found = []
-    for name, piece in moving_pieces(task.spec):
-        b = piece.take(task.b[name])
-        found.append(View(piece.groups, piece.take(task.a[name]), b.expand(count, *b.shape)))
-    for view in found:
-        for group in dict.fromkeys(g for g in view.groups if g):
-            view.reorder(group, permutation[group], torch.arange(count, device=view.b.device))
-    return found
+@dataclass(eq=False)
+class Climb:
+    """Where one start has come: the value there, up to rounding, its permutation, and the way."""
+
+    permutation: Permutation
+    course: Course
+    value: float = 0.0
+
+    def begin(self, value: float) -> None:
+        """It starts here."""
+        self.value = value
+        self.course.add(value)
+
+    def step(self, gain: float, group: str) -> None:
+        """It has gained by reordering this group."""
+        self.value += gain
+        self.course.add(self.value, group)
+
+
+class Ascent:
+    """Coordinate ascent over one set of blocks, from any number of starts, as often as it is asked for."""
+
+    def __init__(self, task: Task, blocks: Sequence[Block]) -> None:
+        self.device = task.inputs.device
+        self.problems = [Problem(task.spec, groups, blocks) for groups in task.spec.together()]
+        self.large = any(problem.large for problem in self.problems)
+        self._objective = Objective(blocks)
+        scale = sum(float(block.a.norm()) * float(block.b.norm()) for block in blocks)
+        self._tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * scale
+        self._touches = np.zeros((len(self.problems), len(self.problems)), dtype=bool)
+        for (i, one), (j, other) in itertools.product(enumerate(self.problems), repeat=2):
+            self._touches[i, j] = one.touches(other)
+
+    def run(
+        self,
+        climbs: Sequence[Climb],
+        ranks: Sequence[Ranks],
+        report: Callable[[float], None],
+        *,
+        mode: Mode = Mode.WHOLE,
+    ) -> None:
+        """Lead every climb on until no group of it can gain, which means none can roughly in the mode ROUGH."""
+        groups = [group for problem in self.problems for group in problem.groups]
+        orders = {g: torch.stack([climb.permutation[g] for climb in climbs]).to(self.device) for g in groups}
+        if fresh := [k for k, climb in enumerate(climbs) if not climb.course.steps]:
+            for k, value in zip(fresh, self._objective.of(orders, self._index(fresh)).tolist(), strict=True):
+                climbs[k].begin(value)
+        kept: Tables = {}
+        visits = Visits(self._touches, ranks, mode)
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            run = pool.map if self.large and threads > 1 else map
+            while wave := visits.next(all_ready=self.large):
+                report(visits.share)
+                made = [
+                    visit for place, starts, exact in wave for visit in self._visits(place, starts, exact, orders, kept)
+                ]
+                for visit, solved in zip(made, list(run(Visit.solve, made)), strict=True):
+                    gains = visit.apply(solved, self._tolerance).numpy()
+                    starts = visit.starts.cpu().numpy()
+                    visits.visited(visit.place, starts, gains > 0, rough=visit.rough)
+                    for start, gain in zip(starts[gains > 0], gains[gains > 0].tolist(), strict=True):
+                        climbs[start].step(gain, visit.problem.groups[0])
+        for k, climb in enumerate(climbs):
+            climb.permutation = {group: order[k].cpu() for group, order in orders.items()}
+
+    def _visits(self, place: int, starts: np.ndarray, exact: bool, orders: Permutation, kept: Tables) -> list[Visit]:
+        problem = self.problems[place]
+        parts = [[start] for start in starts] if problem.large else [starts]
+        return [Visit(problem, place, self._index(part), exact, orders, kept) for part in parts]
+
+    def _index(self, starts: Iterable[int]) -> Tensor:
+        return torch.tensor(list(starts), device=self.device)
 
 
 def moving_pieces(spec: PermutationSpec) -> list[tuple[str, Piece]]:
     """The pieces of all parameters along which some group moves, each with its parameter's name."""
     return [(name, piece) for name in spec.parameters for piece in spec.pieces(name) if any(piece.groups)]
-
-
-def total(tensors: Sequence[Tensor]) -> Tensor:
-    """The sum of at least one tensor."""
-    found = tensors[0]
-    for tensor in tensors[1:]:
-        found = found + tensor
-    return found
-
-
-def grams(views: Sequence[View], group: str, starts: Tensor | None = None) -> list[Tensor]:
-    """What every axis along which the group lies adds to its similarity, of all starts or of these."""
-    return [
-        gram(view.a, view.b if starts is None else view.b[starts], axis)
-        for view in views
-        for axis, name in enumerate(view.groups)
-        if name == group
-    ]
-
-
-def gram(a: Tensor, b: Tensor, axis: int) -> Tensor:
-    """Inner products `[starts, units of A, units of B]` of the slices along `axis` of `a`."""
-    left = a.movedim(axis, 0).reshape(a.shape[axis], -1)
-    right = b.movedim(axis + 1, 1).reshape(len(b), b.shape[axis + 1], -1)
-    return left @ right.mT

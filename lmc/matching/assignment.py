@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.special import ndtri
 from torch import Tensor
 
 from lmc.permutation import Permutation, in_blocks
 from lmc.symmetry import PermutationSpec
 
 lapjvh: Callable[..., tuple[Any, ...]] | None
+lapmod: Callable[..., tuple[Any, ...]] | None
 try:
-    from lap import lapjvh
+    from lap import lapjvh, lapmod
 except ImportError:  # SciPy's is exact too, and takes three to five times as long
-    lapjvh = None
+    lapjvh = lapmod = None
+
+LIKELY = 48  # partners a unit that are looked at, about, when scores fall as chance has it
 
 
 def assign(scores: Tensor) -> tuple[Tensor, float]:
@@ -25,14 +30,54 @@ def assign(scores: Tensor) -> tuple[Tensor, float]:
 
     Raises ValueError for scores that are not finite.
     """
+    order = assign_all(scores[None])[0]
+    values = scores.double().cpu()
+    value, unmoved = float(values.gather(1, order[:, None]).sum()), float(values.trace())
+    if value <= unmoved:  # as good as it can be: nothing moves
+        return torch.arange(len(order)), unmoved
+    return order, value
+
+
+def assign_all(scores: Tensor) -> Tensor:
+    """The orders `[problems, units]` that maximise the summed `scores` `[problems, units of A, units of B]`.
+
+    Raises ValueError for scores that are not finite.
+    """
     if not torch.isfinite(scores.sum()):
         raise ValueError("similarities that are not finite cannot be matched; did a network diverge?")
-    costs = (-scores).double().cpu().numpy()
-    rows, columns = linear_sum_assignment(costs) if lapjvh is None or not len(costs) else lapjvh(costs)[1:]
-    value, unmoved = float(costs[rows, columns].sum()), float(np.trace(costs))
-    if value >= unmoved:  # as good as it can be: nothing moves
-        return torch.arange(len(costs)), -unmoved
-    return torch.from_numpy(columns.astype(np.int64)), -value
+    costs = _costs(scores)
+    if lapjvh is None or not costs.size:
+        columns = [linear_sum_assignment(one)[1] for one in costs]
+    else:
+        columns = [lapjvh(one, return_cost=False)[1] for one in costs]
+    return torch.from_numpy(np.stack(columns).astype(np.int64))
+
+
+def _costs(scores: Tensor) -> np.ndarray:
+    """What a solver minimises, float64. Scaled to at most 1, exactly, as `lap` takes numbers from 10⁶ for infinite."""
+    largest = math.frexp(float(scores.abs().max()))[1] if scores.numel() else 0
+    return (-scores).double().mul_(math.ldexp(1.0, -max(0, largest))).cpu().numpy()
+
+
+def assign_among_likely(scores: Tensor, now: Tensor) -> Tensor:
+    """A good order of B's units, `[units]`: the best among partners with high `scores` and those of the order `now`.
+
+    Several times as fast as `assign` for large problems, and never worse than `now`.
+    """
+    if lapmod is None:
+        return assign(scores)[0]
+    count = len(scores)
+    mean = scores.mean(1)
+    spread = (scores.norm(dim=1).square() / count - mean.square()).clamp_min(0).sqrt()
+    least = float(ndtri(1 - LIKELY / count)) if count > LIKELY else -math.inf  # in standard deviations
+    likely = scores >= (mean + least * spread.clamp_min(torch.finfo(spread.dtype).tiny))[:, None]
+    likely[torch.arange(count, device=scores.device), now] = True
+    begins = np.concatenate([[0], np.cumsum(likely.sum(1).cpu().numpy())]).astype(np.int32)
+    places = likely.flatten().nonzero()[:, 0]
+    costs = _costs(scores.flatten()[places])
+    columns = (places % count).int().cpu().numpy()
+    partners, _ = lapmod(count, costs - costs.min(), begins, columns, return_cost=False)
+    return torch.from_numpy(partners.astype(np.int64))
 
 
 def assign_together(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,44 @@ Report = Callable[[float, str], None]
 
 def quiet(share: float, text: str) -> None:
     """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a search stands: `seconds` after it began, at this `value` of what it improves.
+
+    `group` is the group whose reordering led there, if it was one.
+    """
+
+    seconds: float
+    value: float
+    group: str | None = None
+
+
+Watch = Callable[[Step], None]
+"""Called by searches with every step."""
+
+
+def unseen(step: Step) -> None:
+    """A watch that nobody keeps."""
+
+
+class Course:
+    """The steps of a search that begins now."""
+
+    def __init__(self, watch: Watch = unseen) -> None:
+        self.steps: list[Step] = []
+        self._watch, self._began = watch, time.perf_counter()
+
+    @property
+    def last(self) -> float:
+        """Where the search stands; there must be a step."""
+        return self.steps[-1].value
+
+    def add(self, value: float, group: str | None = None) -> None:
+        """A step, taken now."""
+        self.steps.append(Step(time.perf_counter() - self._began, value, group))
+        self._watch(self.steps[-1])
 
 
 @dataclass
@@ -54,16 +93,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Match:
-    """A permutation of B, its objective ⟨θ_A, π(θ_B)⟩, and the objective after every step that led to it.
+    """A permutation of B, its objective ⟨θ_A, π(θ_B)⟩, and the steps of the search that led to it, the start first.
 
-    Of methods that descend a loss, `losses` is the lowest found so far on the held-back images, at the start and after
-    every step.
+    The value of a step is the objective; of methods that descend a loss it is the lowest found so far on the held-back
+    images. Steps tell times, so they are not compared.
     """
 
     permutation: Permutation
     objective: float
-    history: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list, compare=False)
+
+    @property
+    def history(self) -> list[float]:
+        """The values of the steps."""
+        return [step.value for step in self.steps]
 
 
 def moving(spec: PermutationSpec) -> list[str]:

@@ -63,15 +63,13 @@ class ManyTask:
 class ManyMatch:
     """A permutation for every network, the first the identity.
 
-    `objective` is Σ over pairs i < j of ⟨π_i(θ_i), π_j(θ_j)⟩, `history` its value after every step that led to it.
-    Of methods that descend a loss, `losses` is the lowest found so far on the held-back images, at the start and after
-    every step.
+    `objective` is Σ over pairs i < j of ⟨π_i(θ_i), π_j(θ_j)⟩, `history` its value after every step that led to it; of
+    methods that descend a loss, the lowest so far on the held-back images, at the start and after every step.
     """
 
     permutations: list[Permutation]
     objective: float
     history: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
 
 
 def match_to_first(task: ManyTask, method: Callable[[Task], Match]) -> ManyMatch:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmc.matching.base import Match, Report, Task, moving, quiet
+from lmc.matching.base import Course, Match, Report, Task, Watch, moving, quiet, unseen
 from lmc.matching.cycle_consistent import rounded
 from lmc.matching.judge import Judge
 from lmc.permutation import Permutation, apply_permutation, identity
@@ -29,7 +29,15 @@ ROUND = 10  # steps from one rounding to the next
 POINTS = 5  # of the segment on which random points are judged
 
 
-def sinkhorn(task: Task, *, loss: str = "midpoint", seed: int = 0, steps: int = STEPS, report: Report = quiet) -> Match:
+def sinkhorn(
+    task: Task,
+    *,
+    loss: str = "midpoint",
+    seed: int = 0,
+    steps: int = STEPS,
+    report: Report = quiet,
+    watch: Watch = unseen,
+) -> Match:
     """Descend a loss of soft permutations, which Sinkhorn iterations make of scores, and round them by assignment.
 
     The scores begin at 0, where a soft permutation prefers no order, and the temperature falls step by step. Blocks
@@ -43,6 +51,7 @@ def sinkhorn(task: Task, *, loss: str = "midpoint", seed: int = 0, steps: int = 
     """
     if loss not in LOSSES:
         raise ValueError(f"unknown loss {loss!r}; choose one of: {', '.join(LOSSES)}")
+    course = Course(watch)
     if not moving(task.spec):
         return Match(identity(task.spec), 0.0)
     distance = _Distance(task) if loss == "l2" else _Segment(task, loss == "random", generator("sinkhorn", seed))
@@ -50,19 +59,20 @@ def sinkhorn(task: Task, *, loss: str = "midpoint", seed: int = 0, steps: int = 
     optimizer = torch.optim.Adam(scores.values.values(), lr=RATE)
     own = {name: task.b[name] for name in moving(task.spec)}
     best = identity(task.spec)
-    losses = [distance.of(best)]
+    course.add(distance.of(best))
     for step in range(steps):
-        report(step / steps, f"step {step + 1} of {steps}, loss {losses[-1]:.3f}")
+        report(step / steps, f"step {step + 1} of {steps}, loss {course.last:.3f}")
         soft = scores.soft(_temperature(step, steps))
         optimizer.zero_grad()
         distance.descend(softly_permuted(task.spec, soft, own))
         optimizer.step()
-        losses.append(losses[-1])
+        reached = course.last
         if (step + 1) % ROUND == 0 or step + 1 == steps:
             trial = rounded(task.spec, {group: matrix.detach()[None] for group, matrix in soft.items()})[0]
-            if (found := distance.of(trial)) < losses[-1]:
-                best, losses[-1] = trial, found
-    return Match(best, task.objective(best), losses=losses)
+            if (found := distance.of(trial)) < reached:
+                best, reached = trial, found
+        course.add(reached)
+    return Match(best, task.objective(best), course.steps)
 
 
 def doubly_stochastic(scores: Tensor, temperature: float, iterations: int = ITERATIONS) -> Tensor:
@@ -73,9 +83,14 @@ def doubly_stochastic(scores: Tensor, temperature: float, iterations: int = ITER
     """
     logs = scores / temperature
     for _ in range(iterations):
-        logs = logs - logs.logsumexp(-1, keepdim=True)
-        logs = logs - logs.logsumexp(-2, keepdim=True)
+        logs = balanced(logs)
     return logs.exp()
+
+
+def balanced(logs: Tensor) -> Tensor:
+    """One Sinkhorn iteration on logarithms `[..., units, units]`: rows are made to sum to 1, then columns."""
+    logs = logs - logs.logsumexp(-1, keepdim=True)
+    return logs - logs.logsumexp(-2, keepdim=True)
 
 
 def softly_permuted(spec: PermutationSpec, soft: Mapping[str, Tensor], parameters: State) -> State:

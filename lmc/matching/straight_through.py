@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lmc.matching.base import Match, Report, Task, moving, quiet
+from lmc.matching.base import Course, Match, Report, Task, Watch, moving, quiet, unseen
 from lmc.matching.judge import Judge
 from lmc.matching.weight import ascend, weight_matching
 from lmc.permutation import Permutation, apply_permutation
@@ -20,7 +20,13 @@ RATE = 0.1  # of Adam, in root mean squares of a tensor
 
 
 def straight_through(
-    task: Task, *, seed: int = 0, restarts: int = 1, steps: int = STEPS, report: Report = quiet
+    task: Task,
+    *,
+    seed: int = 0,
+    restarts: int = 1,
+    steps: int = STEPS,
+    report: Report = quiet,
+    watch: Watch = unseen,
 ) -> Match:
     """Minimise the loss at the midpoint of A and the permuted B.
 
@@ -33,27 +39,35 @@ def straight_through(
     Raises:
         ValueError: the task has no labels.
     """
+    course = Course(watch)
     judge = Judge(task.traced, task.inputs, task.labels)
     start = weight_matching(task, seed=seed, restarts=restarts).permutation
     middle = centroid(2)
-    descent = Descent(judge, [task.a, task.b], [start], middle)
+    descent = Descent(judge, [task.a, task.b], [start], middle, course)
     (found,) = descent.run(lambda: middle[0], steps, generator("straight_through", seed), report)
-    return Match(found, task.objective(found), losses=descent.losses)
+    return Match(found, task.objective(found), course.steps)
 
 
 class Descent:
     """Straight-through descent with a free point for every network but the first, which stays as it is.
 
     `start` are the permutations of the others. The mean loss of the mixtures `judged` `[points, networks]` on the
-    held-back images decides which permutations are best; `losses` keeps the lowest at the start and after every step.
+    held-back images decides which permutations are best; `course` gets the lowest at the start and after every step.
     """
 
-    def __init__(self, judge: Judge, states: Sequence[State], start: Sequence[Permutation], judged: Weights) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        states: Sequence[State],
+        start: Sequence[Permutation],
+        judged: Weights,
+        course: Course,
+    ) -> None:
         self.judge, self.states, self.judged = judge, states, judged
         self.spec = judge.traced.spec
         self.names = moving(self.spec)
         self.best = list(start)
-        self.losses: list[float] = []
+        self.course = course
         self._known: dict[bytes, float] = {}
         self._move(start)
 
@@ -65,7 +79,7 @@ class Descent:
             return self.best
         free = _Free(self.states[0], self.names, len(self.now))
         for step in range(steps):
-            report(step / steps, f"step {step + 1} of {steps}, loss in between {self.losses[-1]:.3f}")
+            report(step / steps, f"step {step + 1} of {steps}, loss in between {self.course.last:.3f}")
             weights = weigh()
             mixture = unstack(combine(self.moved, weights[None]), 0)
             free.step(self.judge.gradient(mixture, self.names, self.judge.draw(draws)), weights[1:])
@@ -87,9 +101,11 @@ class Descent:
         if key not in self._known:
             self._known[key] = self.judge.held(self.moved, self.judged)
         loss = self._known[key]
-        if not self.losses or loss < self.losses[-1]:
+        if not self.course.steps or loss < self.course.last:
             self.best = self.now
-        self.losses.append(min([loss, *self.losses[-1:]]))
+            self.course.add(loss)
+        else:
+            self.course.add(self.course.last)
 
 
 class _Free:

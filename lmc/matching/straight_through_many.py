@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmc.matching.base import Report, quiet
+from lmc.matching.base import Course, Report, quiet
 from lmc.matching.judge import Judge
 from lmc.matching.many import ManyMatch, ManyTask
 from lmc.matching.straight_through import STEPS, Descent
@@ -34,8 +34,8 @@ def straight_through_many(
     start = [weight_matching(task.pair(0, j), seed=seed, restarts=restarts).permutation for j in range(1, count)]
     fixed = np.random.default_rng(seed_for("straight_through_many judged", count))
     judged = np.concatenate([centroid(count), random_weights(count, JUDGED, fixed)])
-    descent = Descent(judge, task.states, start, judged)
+    descent = Descent(judge, task.states, start, judged, Course())
     draws = generator("straight_through_many", seed)
     found = descent.run(lambda: random_weights(count, 1, numbers)[0], steps, draws, report)
     permutations = [identity(task.spec), *found]
-    return ManyMatch(permutations, task.objective(permutations), losses=descent.losses)
+    return ManyMatch(permutations, task.objective(permutations), [step.value for step in descent.course.steps])

@@ -2,75 +2,143 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from lmc.matching.ascent import LARGE, Problem, total, views_of
-from lmc.matching.base import Match, Task
+from lmc.matching.ascent import Ascent, Climb, moving_pieces
+from lmc.matching.base import Course, Match, Report, Task, Watch, quiet, unseen
+from lmc.matching.side_by_side import side_by_side
+from lmc.matching.similarity import Block
+from lmc.matching.visits import Mode, Ranks
 from lmc.permutation import Permutation, identity, random_permutation
 from lmc.seeds import generator
 
-MAX_SWEEPS = 200
+KERNELS = ("dot", "cosine")
+ORDERS = ("random", "forward", "backward")
+NUMBERS = 2**26  # of one tensor, of all starts together
+CLOSE = 1e-5  # of a value: as far as two starts may seem apart by rounding alone
+CLOSE_ROUGHLY = 5e-4  # as much as a start that was solved roughly may still gain
 
 
-def weight_matching(task: Task, *, seed: int = 0, restarts: int = 1) -> Match:
+def weight_matching(
+    task: Task,
+    *,
+    seed: int = 0,
+    restarts: int = 1,
+    kernel: str = "dot",
+    order: str = "random",
+    start: Permutation | None = None,
+    report: Report = quiet,
+    watch: Watch = unseen,
+) -> Match:
     """Maximise ⟨θ_A, π(θ_B)⟩ by coordinate ascent: one group at a time is an assignment problem.
 
-    Blocks and the groups in them (heads, with their query/key and value units) are one problem. Groups are visited in
-    a seeded random order; one whose neighbours have not moved since it was solved is left alone, as solving it again
-    could not change it. Ends when no group can gain more than rounding, all similarities computed anew. The first
-    start is the identity, further `restarts` are seeded random permutations, small networks all at once; the best
-    objective wins.
+    Blocks and the groups in them (heads, with their query/key and value units) are one problem. One whose neighbours
+    have not moved since it was solved is left alone, as solving it again could not change it. Ends when no group can
+    gain more than rounding, all similarities computed anew and all assignments solved among all units. The first start
+    is `start` (the identity if it is left out), further `restarts` are seeded random permutations; the best objective
+    wins.
+
+    The `kernel` cosine takes every tensor once for each axis along which units lie, their weights in it scaled to
+    length 1 (nnperm's cosine kernel, made one objective for all groups); the steps then have its values. In every
+    sweep groups are visited in a seeded random `order`, or forward or backward through the network. `watch` hears
+    of the first start.
+
+    Raises:
+        ValueError: there is no such kernel or order.
     """
-    draws = [generator("weight_matching", seed, start) for start in range(restarts)]
-    starts = [random_permutation(task.spec, draw) if k else identity(task.spec) for k, draw in enumerate(draws)]
-    at_once = 1 if max(task.spec.groups.values(), default=0) >= LARGE else restarts
-    matches = []
-    for k in range(0, restarts, at_once):
-        matches += ascend_together(task, starts[k : k + at_once], draws[k : k + at_once])
-    return max(matches, key=lambda match: match.objective)
+    for name, value, known in (("kernel", kernel, KERNELS), ("order", order, ORDERS)):
+        if value not in known:
+            raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
+    draws = [generator("weight_matching", seed, k) for k in range(restarts)]
+    first = identity(task.spec) | (start or {})
+    starts = [random_permutation(task.spec, draw) if k else first for k, draw in enumerate(draws)]
+    climbs = [Climb(one, Course(watch if k == 0 else unseen)) for k, one in enumerate(starts)]
+    ascent = Ascent(task, blocks_of(task, kernel))
+    ways = [_ranks(order, draw, len(ascent.problems)) for draw in draws]
+    if restarts > 1 and ascent.large:
+        climbs = _roughly_first(ascent, climbs, ways, report)
+    else:
+        _in_step(ascent, climbs, ways, _room(task), report)
+    best = _near(climbs, CLOSE)
+    matches = [Match(climb.permutation, task.objective(climb.permutation), climb.course.steps) for climb in best]
+    return max(matches, key=lambda match: match.objective if kernel == "dot" else match.history[-1])
+
+
+def _in_step(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], room: int, report: Report) -> None:
+    """Lead all climbs on, so many at a time."""
+    for k in range(0, len(climbs), room):
+        some = climbs[k : k + room]
+
+        def tell(share: float, before: int = k, count: int = len(some)) -> None:
+            report((before + share * count) / len(climbs), f"start {before + 1} of {len(climbs)}")
+
+        ascent.run(some, ways[k : k + room], tell)
+
+
+def _roughly_first(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], report: Report) -> list[Climb]:
+    """Lead all climbs on roughly, each in a thread, and then those to the end that may be the best; these."""
+
+    def lead(k: int, check: Callable[[], None]) -> None:
+        ascent.run(climbs[k : k + 1], ways[k : k + 1], lambda _: check(), mode=Mode.ROUGH)
+
+    def tell(done: int) -> None:
+        report(0.95 * done / len(climbs), f"{done} of {len(climbs)} starts done")
+
+    side_by_side(lead, len(climbs), tell)
+    best = _near(climbs, CLOSE_ROUGHLY)
+    own = [ways[climbs.index(climb)] for climb in best]
+    ascent.run(best, own, lambda _: report(0.95, "the best to the end"), mode=Mode.EXACT)
+    return best
+
+
+def _near(climbs: Sequence[Climb], share: float) -> list[Climb]:
+    """Those whose value is the highest, or lower by no more than a share of it."""
+    highest = max(climb.value for climb in climbs)
+    return [climb for climb in climbs if climb.value >= highest - share * abs(highest)]
 
 
 def ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
     """Coordinate ascent from `start`, groups in the order that `draws` gives: one start of `weight_matching`."""
-    return ascend_together(task, [start], [draws])[0]
+    climb = Climb(start, Course())
+    ascent = Ascent(task, blocks_of(task))
+    ascent.run([climb], [_ranks("random", draws, len(ascent.problems))], lambda _: None)
+    return Match(climb.permutation, task.objective(climb.permutation), climb.course.steps)
 
 
-def ascend_together(task: Task, starts: Sequence[Permutation], draws: Sequence[torch.Generator]) -> list[Match]:
-    """Coordinate ascent from each of `starts`, each with the groups in the order that its `draws` give.
+def blocks_of(task: Task, kernel: str = "dot") -> list[Block]:
+    """What the kernel compares: the parts of all parameters along which some group moves."""
+    pieces = [(piece, piece.take(task.a[name]), piece.take(task.b[name])) for name, piece in moving_pieces(task.spec)]
+    if kernel == "dot":
+        return [Block(piece.groups, a, b) for piece, a, b in pieces]
+    return [
+        Block(piece.groups, _of_length_one(a, axis), _of_length_one(b, axis))
+        for piece, a, b in pieces
+        for axis, group in enumerate(piece.groups)
+        if group
+    ]
 
-    Side by side all make one visit at a time, and those that visit the same group are solved together.
-    """
-    device = task.inputs.device
-    permutation = {group: torch.stack([start[group] for start in starts]).to(device) for group in task.spec.groups}
-    views = views_of(task, permutation)
-    problems = [Problem(groups, [v for v in views if set(groups) & set(v.groups)]) for groups in task.spec.together()]
-    scale = sum(float(view.a.norm()) * float(view.b[0].norm()) for view in views)
-    tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * scale
-    value = total([view.inner() for view in views]).tolist() if views else [0.0] * len(starts)
-    histories = [[first] for first in value]
-    unsolved = torch.ones(len(problems), len(starts), dtype=torch.bool)
-    for _ in range(MAX_SWEEPS):
-        orders = torch.stack([torch.randperm(len(problems), generator=draw) for draw in draws])
-        for visit, place in itertools.product(range(len(problems)), range(len(problems))):
-            active = ((orders[:, visit] == place) & unsolved[place]).nonzero()[:, 0]
-            if not len(active):
-                continue
-            unsolved[place, active] = False
-            problem = problems[place]
-            gains = problem.improve(task.spec, permutation, active.to(device), tolerance)
-            moved = active[gains > 0]
-            for k, other in enumerate(problems):
-                if len(moved) and problem.changes(other):
-                    unsolved[k, moved] = True
-            for start, gain in zip(moved.tolist(), gains[gains > 0].tolist(), strict=True):
-                histories[start].append(histories[start][-1] + gain)
-        if not unsolved.any():
-            for k, problem in enumerate(problems):
-                unsolved[k] = problem.similarity.forget()
-        if not unsolved.any():
-            break
-    found = [{group: order[k].cpu() for group, order in permutation.items()} for k in range(len(starts))]
-    return [Match(one, task.objective(one), history) for one, history in zip(found, histories, strict=True)]
+
+def _of_length_one(tensor: Tensor, axis: int) -> Tensor:
+    """Every unit along the axis scaled to length 1; one that is 0 stays so."""
+    flat = tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None]
+    length = flat.norm(dim=1)
+    shape = [-1 if dim == axis else 1 for dim in range(tensor.ndim)]
+    return tensor / torch.where(length > 0, length, 1.0).view(shape)
+
+
+def _ranks(order: str, draws: torch.Generator, count: int) -> Ranks:
+    """What gives the places of `count` problems in the next sweep of a start."""
+    forward = np.arange(count)
+    if order == "random":
+        return lambda: np.argsort(torch.randperm(count, generator=draws).numpy())
+    return lambda: forward if order == "forward" else forward[::-1]
+
+
+def _room(task: Task) -> int:
+    """How many starts go side by side: as many as have room in memory."""
+    largest = max((task.b[name].numel() for name, _ in moving_pieces(task.spec)), default=1)
+    return max(1, NUMBERS // largest)

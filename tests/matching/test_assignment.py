@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmc.matching.assignment import assign, assign_together
+from lmc.matching.assignment import assign, assign_all, assign_among_likely, assign_together
 from lmc.permutation import Permutation, identity, in_blocks, random_permutation, validate
 from lmc.symmetry import Fixed, Group, PermutationSpec
 
@@ -114,3 +114,44 @@ def test_equal_scores_move_nothing() -> None:
     found, value = assign_together(spec, ("blocks", "a"), scores)
     assert value == 0 and all(torch.equal(found[name], order) for name, order in identity(spec).items())
     assert torch.equal(scores["a"], torch.zeros(12, 12))
+
+
+# Among likely partners
+
+
+def test_is_never_worse_than_the_order_that_there_is():
+    draws = torch.Generator().manual_seed(0)
+    for size in (1, 5, 60, 200):
+        scores = torch.randn(size, size, generator=draws)
+        now = torch.randperm(size, generator=draws)
+        order = assign_among_likely(scores, now)
+        assert torch.equal(order.sort().values, torch.arange(size))
+        rows = torch.arange(size)
+        best, _ = assign(scores)
+        reached, before, most = (float(scores[rows, places].double().sum()) for places in (order, now, best))
+        assert before <= reached <= most + 1e-6
+        assert reached > 0.99 * most
+
+
+def test_equal_scores_and_outliers_are_no_trouble():
+    for scores in (torch.zeros(100, 100), torch.full((100, 100), -3.0), torch.eye(100) * 1e6):
+        now = torch.arange(100).flip(0)
+        order = assign_among_likely(scores, now)
+        assert torch.equal(order.sort().values, torch.arange(100))
+    assert torch.equal(order, torch.arange(100))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e9, 1e30])
+def test_the_scale_of_scores_does_not_matter(scale):
+    scores = torch.randn(90, 90, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    assert torch.equal(assign(scores)[0], assign(scores * scale)[0])
+    now = torch.arange(90)
+    assert torch.equal(assign_among_likely(scores, now), assign_among_likely(scores * scale, now))
+
+
+def test_several_problems_are_solved_as_each_alone():
+    scores = torch.randn(7, 20, 20, generator=torch.Generator().manual_seed(1))
+    for one, order in zip(scores, assign_all(scores), strict=True):
+        assert torch.equal(order, assign(one)[0])
+    with pytest.raises(ValueError, match="diverge"):
+        assign_all(scores / 0)

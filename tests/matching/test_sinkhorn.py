@@ -146,14 +146,14 @@ def test_recovers_what_was_planted(family, loss):
             assert distance(task, match.permutation) <= 1e-9 < distance(task, identity(task.spec)), f"seed {seed}"
         else:
             goal, start = held(task, invert(planted)), held(task, identity(task.spec))
-            assert match.losses[-1] < goal + 0.1 * (start - goal), f"seed {seed}"
+            assert match.history[-1] < goal + 0.1 * (start - goal), f"seed {seed}"
 
 
 def test_finds_what_weights_hide():
     for task, planted in misleading(3):
         goal, misled = held(task, invert(planted)), held(task, weight_matching(task).permutation)
         match = sinkhorn(task)
-        assert misled > goal + 0.1 and match.losses[-1] < (goal + misled) / 2
+        assert misled > goal + 0.1 and match.history[-1] < (goal + misled) / 2
 
 
 # Brute force
@@ -168,7 +168,7 @@ def test_never_beats_brute_force_and_comes_close_to_it(family, loss):
         task = labelled(networks, *networks.trained(seeds, epochs=5))
         choices = [dict(zip(task.spec.groups, both, strict=True)) for both in itertools.product(orders, repeat=2)]
         every = sorted((held if loss == "midpoint" else distance)(task, choice) for choice in choices)
-        found = sinkhorn(task, loss=loss, steps=100).losses[-1]
+        found = sinkhorn(task, loss=loss, steps=100).history[-1]
         assert len(every) == 36 and found >= every[0] - 1e-6
         places.append(int(np.searchsorted(every, found - 1e-6)))
     assert min(places) == 0 and np.mean(places) <= 4
@@ -181,18 +181,18 @@ def test_never_beats_brute_force_and_comes_close_to_it(family, loss):
 def test_never_worse_than_its_start(narrow, loss):
     match = sinkhorn(narrow, loss=loss, steps=45)
     validate(narrow.spec, match.permutation)
-    assert len(match.losses) == 46
-    assert all(later <= earlier for earlier, later in itertools.pairwise(match.losses))
-    assert match.losses[-1] < match.losses[0]
+    assert len(match.history) == 46
+    assert all(later <= earlier for earlier, later in itertools.pairwise(match.history))
+    assert match.history[-1] < match.history[0]
     assert match.objective == narrow.objective(match.permutation)
     if loss == "l2":
-        assert match.losses[0] == pytest.approx(distance(narrow, identity(narrow.spec)), rel=1e-6)
-        assert match.losses[-1] == pytest.approx(distance(narrow, match.permutation), rel=1e-6)
+        assert match.history[0] == pytest.approx(distance(narrow, identity(narrow.spec)), rel=1e-6)
+        assert match.history[-1] == pytest.approx(distance(narrow, match.permutation), rel=1e-6)
     if loss == "midpoint":
-        assert match.losses[0] == pytest.approx(held(narrow, identity(narrow.spec)), rel=1e-6)
-        assert match.losses[-1] == pytest.approx(held(narrow, match.permutation), rel=1e-6)
+        assert match.history[0] == pytest.approx(held(narrow, identity(narrow.spec)), rel=1e-6)
+        assert match.history[-1] == pytest.approx(held(narrow, match.permutation), rel=1e-6)
     none = sinkhorn(narrow, loss=loss, steps=0)
-    assert none.losses == match.losses[:1] and none.objective == no_matching(narrow).objective
+    assert none.history == match.history[:1] and none.objective == no_matching(narrow).objective
 
 
 def test_every_loss_is_good_at_its_own(narrow):
@@ -211,7 +211,7 @@ def test_every_kind_of_network(kind, loss):
     match = sinkhorn(task, loss=loss, steps=11)
     validate(task.spec, match.permutation)
     assert max_logit_difference(model, task.spec, match.permutation, task.b, inputs=task.inputs) <= TOLERANCE
-    assert match.losses[-1] <= match.losses[0]
+    assert match.history[-1] <= match.history[0]
     if loss == "l2":
         assert match.objective > no_matching(task).objective
 
@@ -222,7 +222,7 @@ def test_seeds_and_inputs(narrow, loss):
     drawn = torch.get_rng_state()
     first, second, other = (sinkhorn(narrow, loss=loss, seed=s, steps=30) for s in (1, 1, 2))
     assert all(torch.equal(first.permutation[g], second.permutation[g]) for g in first.permutation)
-    assert first.losses == second.losses and (first.losses == other.losses) == (loss == "l2")
+    assert first.history == second.history and (first.history == other.history) == (loss == "l2")
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(narrow.b[n], t) and not narrow.b[n].requires_grad for n, t in before.items())
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from lmc import Stopped
 from lmc.matching import ManyTask, Task, straight_through, straight_through_many, weight_matching
+from lmc.matching.base import Course
 from lmc.matching.judge import Judge
 from lmc.matching.straight_through import RATE, Descent
 from lmc.permutation import apply_permutation, compose, identity, invert, random_permutation, validate
@@ -162,7 +163,7 @@ def test_a_step_is_the_estimator_written_out(family):
             seen.append(point)
             return self.now[place]
 
-    Recorded(judge, [task.a, task.b], [start], MIDDLE).run(
+    Recorded(judge, [task.a, task.b], [start], MIDDLE, Course()).run(
         lambda: MIDDLE[0], 3, torch.Generator().manual_seed(5), lambda *_: None
     )
     draws = torch.Generator().manual_seed(5)
@@ -190,15 +191,15 @@ def test_recovers_what_was_planted(family):
         match = straight_through(task, steps=10, seed=seed)
         moved = apply_permutation(task.spec, match.permutation, b)
         assert all(torch.allclose(moved[n], t, atol=1e-12) for n, t in a.items()), f"seed {seed}"
-        assert match.losses[-1] == pytest.approx(held(task, invert(planted)), rel=1e-9)
+        assert match.history[-1] == pytest.approx(held(task, invert(planted)), rel=1e-9)
 
 
 def test_finds_what_weights_hide():
     ratios = []
     for task, planted in misleading(4):
         goal, match = held(task, invert(planted)), straight_through(task)
-        assert match.losses[0] > goal + 0.1, "weights mislead"
-        ratios.append((match.losses[-1] - goal) / (match.losses[0] - goal))
+        assert match.history[0] > goal + 0.1, "weights mislead"
+        ratios.append((match.history[-1] - goal) / (match.history[0] - goal))
     assert np.mean(ratios) < 0.9 and sum(ratio < 1 for ratio in ratios) >= 3
 
 
@@ -214,8 +215,8 @@ def test_never_beats_brute_force_and_comes_closer_than_its_start(family):
         choices = [dict(zip(task.spec.groups, both, strict=True)) for both in itertools.product(orders, repeat=2)]
         every = sorted(held(task, choice) for choice in choices)
         match = straight_through(task, steps=100)
-        assert len(every) == 36 and match.losses[-1] >= every[0] - 1e-7
-        for found, loss in ((starts, match.losses[0]), (ends, match.losses[-1])):
+        assert len(every) == 36 and match.history[-1] >= every[0] - 1e-7
+        for found, loss in ((starts, match.history[0]), (ends, match.history[-1])):
             found.append(int(np.searchsorted(every, loss - 1e-7)))
     assert min(ends) == 0 and np.mean(ends) < 0.7 * np.mean(starts)
 
@@ -228,13 +229,13 @@ def test_never_worse_than_its_start_on_held_images(narrow):
         start = weight_matching(narrow, seed=seed, restarts=2).permutation
         match = straight_through(narrow, seed=seed, restarts=2, steps=STEPS)
         validate(narrow.spec, match.permutation)
-        assert match.losses[0] == pytest.approx(held(narrow, start), rel=1e-9)
-        assert len(match.losses) == STEPS + 1
-        assert all(later <= earlier for earlier, later in itertools.pairwise(match.losses))
-        assert match.losses[-1] == pytest.approx(held(narrow, match.permutation), rel=1e-9)
+        assert match.history[0] == pytest.approx(held(narrow, start), rel=1e-9)
+        assert len(match.history) == STEPS + 1
+        assert all(later <= earlier for earlier, later in itertools.pairwise(match.history))
+        assert match.history[-1] == pytest.approx(held(narrow, match.permutation), rel=1e-9)
         assert match.objective == narrow.objective(match.permutation)
     none = straight_through(narrow, steps=0)
-    assert equal(none.permutation, weight_matching(narrow).permutation) and len(none.losses) == 1
+    assert equal(none.permutation, weight_matching(narrow).permutation) and len(none.history) == 1
 
 
 def test_lower_than_weight_matching_on_narrow_networks(family):
@@ -242,7 +243,7 @@ def test_lower_than_weight_matching_on_narrow_networks(family):
     networks = family(8)
     states = networks.trained(range(6), epochs=30)
     matches = [straight_through(labelled(networks, *states[k : k + 2]), steps=150) for k in (0, 2, 4)]
-    assert np.mean([match.losses[0] - match.losses[-1] for match in matches]) > 0.03
+    assert np.mean([match.history[0] - match.history[-1] for match in matches]) > 0.03
 
 
 def test_every_kind_of_network(kind):
@@ -250,14 +251,14 @@ def test_every_kind_of_network(kind):
     match = straight_through(task, steps=4)
     validate(task.spec, match.permutation)
     assert max_logit_difference(model, task.spec, match.permutation, task.b, inputs=task.inputs) <= TOLERANCE
-    assert match.losses[-1] == pytest.approx(held(task, match.permutation), rel=1e-9)
+    assert match.history[-1] == pytest.approx(held(task, match.permutation), rel=1e-9)
 
 
 def test_seeds_and_inputs(narrow):
     before = {n: t.clone() for n, t in narrow.b.items()}
     drawn = torch.get_rng_state()
     first, second, other = (straight_through(narrow, seed=s, steps=STEPS) for s in (1, 1, 2))
-    assert equal(first.permutation, second.permutation) and first.losses == second.losses != other.losses
+    assert equal(first.permutation, second.permutation) and first.history == second.history != other.history
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(narrow.b[n], t) for n, t in before.items())
 
@@ -306,11 +307,11 @@ def test_several_are_never_worse_than_matched_to_the_first(three):
     none = straight_through_many(three, steps=0, seed=3)
     for j in (1, 2):
         assert equal(none.permutations[j], weight_matching(three.pair(0, j), seed=3).permutation)
-    assert match.losses[0] == none.losses[0] > match.losses[-1]
-    assert all(later <= earlier for earlier, later in itertools.pairwise(match.losses))
+    assert match.history[0] == none.history[0] > match.history[-1]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(match.history))
     assert match.objective == three.objective(match.permutations)
     again = straight_through_many(three, steps=STEPS, seed=3)
-    assert again.losses == match.losses and all(map(equal, again.permutations, match.permutations))
+    assert again.history == match.history and all(map(equal, again.permutations, match.permutations))
     between = compose(invert(match.permutations[1]), match.permutations[2])
     validate(three.spec, between)
 
@@ -326,7 +327,7 @@ def test_a_network_moves_by_its_weight_in_the_mixture(three):
             seen.append((place, point))
             return self.now[place]
 
-    Recorded(judge, three.states, start, centroid(3)).run(
+    Recorded(judge, three.states, start, centroid(3), Course()).run(
         lambda: np.array([0.5, 0.5, 0.0]), 2, torch.Generator().manual_seed(0), lambda *_: None
     )
     for place, point in seen:

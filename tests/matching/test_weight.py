@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from lmc.matching import no_matching, random_matching, weight_matching
-from lmc.permutation import apply_permutation, compose, identity, invert, random_permutation, validate
+from lmc.errors import Stopped
+from lmc.matching import ascent, assignment, no_matching, random_matching, weight_matching
+from lmc.matching.weight import ascend
+from lmc.permutation import agreement, apply_permutation, compose, identity, invert, random_permutation, validate
+from lmc.seeds import generator
 
 SEEDS = range(20)
 
@@ -206,49 +209,180 @@ def test_a_match_is_relative_to_the_order_of_b(pair):
     assert match.objective == pytest.approx(weight_matching(pair, restarts=10).objective, rel=0.02)
 
 
-# Similarities of large groups are updated, not computed anew
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_updated_similarities_are_those_computed_anew(family, dtype, monkeypatch):
-    from lmc.matching import ascent
-
-    networks = family(20, dtype=dtype) if dtype is torch.float64 else family(20)
-    pair = networks.task(networks.start(0), networks.start(1))
-    expected = weight_matching(pair)
-    updates, differences = [], []
-    original = ascent.Similarity._update
-    compute = ascent.Similarity.at
-
-    def counted(self, *given):
-        updates.append(given)
-        return original(self, *given)
-
-    def compared(self, group, views, permutation):
-        found = compute(self, group, views, permutation)
-        differences.append(float((found - ascent.total(ascent.grams(views, group))[0]).abs().max()))
-        return found
-
-    monkeypatch.setattr(ascent, "LARGE", 2)
-    monkeypatch.setattr(ascent.Similarity, "_update", counted)
-    monkeypatch.setattr(ascent.Similarity, "at", compared)
-    match = weight_matching(pair)
-    assert updates and len(differences) > 6
-    assert max(differences) < 100 * torch.finfo(dtype).eps
-    assert equal(match.permutation, expected.permutation)
-    assert max(gains(pair, match.permutation)) <= 8 * torch.finfo(dtype).eps * norms(pair)
+# Starts side by side
 
 
 def test_starts_that_run_together_find_what_each_finds_alone(family):
-    from lmc.matching.weight import ascend, ascend_together
-    from lmc.seeds import generator
-
     networks = family(12, dtype=torch.float64)
     task = networks.task(networks.start(0), networks.start(1))
-    starts = [identity(task.spec), *(random_permutation(task.spec, torch.Generator().manual_seed(k)) for k in range(4))]
-    together = ascend_together(task, starts, [generator("order", k) for k in range(5)])
-    for k, (start, found) in enumerate(zip(starts, together, strict=True)):
-        alone = ascend(task, start, generator("order", k))
-        assert equal(alone.permutation, found.permutation) and alone.objective == found.objective
-        assert alone.history == pytest.approx(found.history, rel=1e-12)
-    assert len({match.objective for match in together}) > 1
+    alone = []
+    for k in range(6):
+        draws = generator("weight_matching", 3, k)
+        start = random_permutation(task.spec, draws) if k else identity(task.spec)
+        alone.append(ascend(task, start, draws))
+    for count in (1, 2, 6):
+        together = weight_matching(task, seed=3, restarts=count)
+        best = max(alone[:count], key=lambda match: match.objective)
+        assert equal(together.permutation, best.permutation) and together.objective == best.objective
+        assert together.history == pytest.approx(best.history, rel=1e-12)
+    assert len({match.objective for match in alone}) > 1
+
+
+# Large groups: similarities are updated, and assignments look for likely partners first
+
+
+@pytest.fixture
+def counted_as_large(monkeypatch):
+    monkeypatch.setattr(ascent, "LARGE", 16)
+    monkeypatch.setattr(assignment, "LIKELY", 12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("restarts", [1, 6])
+def test_large_groups_end_where_dense_sweeps_gain_nothing(family, counted_as_large, dtype, restarts):
+    networks, reached, plain = family(40, dtype=dtype), [], []
+    for seed in range(5):
+        task = networks.task(networks.start(2 * seed), networks.start(2 * seed + 1))
+        match = weight_matching(task, restarts=restarts)
+        validate(task.spec, match.permutation)
+        assert max(gains(task, match.permutation)) <= 8 * torch.finfo(dtype).eps * norms(task)
+        assert all(later > earlier for earlier, later in itertools.pairwise(match.history))
+        assert match.history[-1] == pytest.approx(match.objective, rel=1e-6)
+        reached.append(match.objective)
+        with pytest.MonkeyPatch.context() as small:
+            small.setattr(ascent, "LARGE", 1000)
+            plain.append(weight_matching(task, restarts=restarts).objective)
+    assert np.mean(reached) > 0.98 * np.mean(plain)
+
+
+def test_large_groups_recover_what_was_planted(family, counted_as_large):
+    networks = family(40)
+    for seed in range(5):
+        a = networks.start(seed)
+        planted, b = networks.permute(seed + 100, a)
+        task = networks.task(a, b)
+        assert equal(weight_matching(task, seed=seed).permutation, invert(planted))
+
+
+def test_without_lap_scipy_finds_as_much(family, counted_as_large, monkeypatch):
+    networks = family(40)
+    task = networks.task(networks.start(0), networks.start(1))
+    before = weight_matching(task).objective
+    monkeypatch.setattr(assignment, "lapjvh", None)
+    monkeypatch.setattr(assignment, "lapmod", None)
+    match = weight_matching(task)
+    assert match.objective > 0.8 * before
+    assert max(gains(task, match.permutation)) <= 8 * torch.finfo(torch.float32).eps * norms(task)
+
+
+# Kernels, orders, warm starts, progress
+
+
+def test_cosine_is_the_inner_product_of_units_of_length_one(family):
+    """Every tensor once for each axis along which units lie, written out with NumPy; it never falls."""
+    networks = family(10, depth=2, dtype=torch.float64)
+    task = networks.task(*networks.trained((0, 1)))
+    match = weight_matching(task, kernel="cosine", seed=1)
+    a = {n: t.numpy() for n, t in task.a.items()}
+    b = {n: t.numpy() for n, t in apply_permutation(task.spec, match.permutation, task.b).items()}
+
+    def cosines(x, y):
+        return float(((x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)).sum())
+
+    expected = 0.0
+    for name, axes in (("layers.0", [0]), ("layers.1", [0, 1]), ("head", [1])):
+        for axis in axes:
+            expected += cosines(np.moveaxis(a[f"{name}.weight"], axis, 0), np.moveaxis(b[f"{name}.weight"], axis, 0))
+        if axes[0] == 0:
+            expected += float(np.sign(a[f"{name}.bias"] * b[f"{name}.bias"]).sum())
+    assert match.history[-1] == pytest.approx(expected, rel=1e-10)
+    assert all(later > earlier for earlier, later in itertools.pairwise(match.history))
+    assert match.objective == task.objective(match.permutation)
+    scaled = {n: 3.0 * t for n, t in task.b.items()}
+    again = weight_matching(type(task)(task.traced, task.a, scaled, task.inputs), kernel="cosine", seed=1)
+    assert equal(again.permutation, match.permutation)
+
+
+def test_cosine_does_not_let_large_units_decide(family):
+    """A planted permutation stays found when each unit of B has a scale of its own, which ReLU passes on."""
+    networks = family(32, dtype=torch.float64)
+    found = {"dot": 0, "cosine": 0}
+    for seed in range(5):
+        a = networks.start(seed)
+        scaled = dict(a)
+        draws = torch.Generator().manual_seed(seed)
+        for layer, following in (("layers.0", "layers.1"), ("layers.1", "layers.2")):
+            scale = torch.exp(1.5 * torch.randn(32, generator=draws, dtype=torch.float64))
+            scaled[f"{layer}.weight"] = scaled[f"{layer}.weight"] * scale[:, None]
+            scaled[f"{layer}.bias"] = scaled[f"{layer}.bias"] * scale
+            scaled[f"{following}.weight"] = scaled[f"{following}.weight"] / scale
+        planted, b = networks.permute(seed, scaled)
+        task = networks.task(a, b)
+        for kernel in found:
+            match = weight_matching(task, kernel=kernel)
+            agreed = agreement(match.permutation, invert(planted))
+            found[kernel] += agreed / 5
+    assert found["cosine"] > 0.95 > found["dot"] + 0.1
+
+
+@pytest.mark.parametrize("order", ["forward", "backward"])
+def test_groups_come_in_the_order_of_the_network_or_its_reverse(pair, order):
+    match = weight_matching(pair, order=order)
+    groups = list(pair.spec.groups)
+    first = [step.group for step in match.steps[1:4]]
+    assert first == (groups if order == "forward" else groups[::-1])
+    assert match.steps[0].group is None and {step.group for step in match.steps[1:]} <= set(groups)
+    assert match.history == weight_matching(pair, order=order, seed=5).history, "no draws"
+
+
+def test_steps_tell_what_each_group_gained_and_when(pair):
+    seen = []
+    match = weight_matching(pair, watch=seen.append)
+    assert seen == match.steps and len(seen) > 4
+    assert all(earlier.seconds <= later.seconds for earlier, later in itertools.pairwise(seen))
+
+
+def test_starts_where_it_is_told_to(pair):
+    match = weight_matching(pair)
+    warm = weight_matching(pair, start=match.permutation)
+    assert equal(warm.permutation, match.permutation) and len(warm.history) == 1
+    drawn = random_matching(pair, seed=1).permutation
+    assert weight_matching(pair, start=drawn).history[0] == pytest.approx(pair.objective(drawn), rel=1e-12)
+
+
+def test_reports_and_can_be_stopped(pair):
+    shares = []
+    weight_matching(pair, restarts=3, report=lambda share, text: shares.append(share))
+    assert shares and all(0 <= share <= 1 for share in shares)
+
+    def stop(share, text):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        weight_matching(pair, report=stop)
+
+
+@pytest.mark.parametrize("options", [{"kernel": "linear"}, {"order": "sideways"}])
+def test_refuses_what_it_does_not_know(pair, options):
+    with pytest.raises(ValueError, match="choose one of"):
+        weight_matching(pair, **options)
+
+
+# Partial matching: groups that keep their order
+
+
+@pytest.mark.parametrize("held", [["layers.0"], ["layers.1"], ["layers.0", "layers.2"]])
+def test_groups_that_are_held_keep_their_order(family, held):
+    networks = family(16, dtype=torch.float64)
+    a = networks.start(0)
+    planted, _ = networks.permute(1, a)
+    kept = {g: order if g not in held else torch.arange(16) for g, order in planted.items()}
+    task = networks.task(a, apply_permutation(networks.spec, kept, a))
+    partial = type(task)(networks.traced.holding(held), task.a, task.b, task.inputs)
+    match = weight_matching(partial, restarts=20)
+    assert not set(match.permutation) & set(held)
+    moved = apply_permutation(networks.spec, match.permutation, task.b)
+    assert all(torch.equal(moved[n], t) for n, t in a.items())
+    assert partial.objective(match.permutation) <= networks.task(a, task.b).objective(match.permutation)
+    with pytest.raises(KeyError):
+        networks.traced.holding(["layers.9"])

@@ -1,0 +1,164 @@
+"""Inner products of the units of A with those of B, under several permutations of the other groups at once.
+
+Units of B are numbered as they are in B, so reordering a group changes nothing of its own table, and what no other
+group moves is summed once for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmc.permutation import Permutation
+
+MUCH = 0.8  # of the other units; when more have moved, computing all anew is as fast
+MANY = 20  # updates, each of which adds rounding
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a tensor, of A and of B, and the group along each axis, None where nothing moves."""
+
+    groups: tuple[str | None, ...]
+    a: Tensor
+    b: Tensor
+
+    def others(self, axis: int) -> tuple[str, ...]:
+        """The groups along the other axes, in the order of their names."""
+        return tuple(sorted(group for dim, group in enumerate(self.groups) if group and dim != axis))
+
+    def arranged(self, axis: int) -> tuple[Tensor, Tensor]:
+        """Both parts as `[units, units of the others, features]`."""
+        moving = sorted((group, dim) for dim, group in enumerate(self.groups) if group and dim != axis)
+        fixed = [dim for dim, group in enumerate(self.groups) if not group]
+        dims = (axis, *(dim for _, dim in moving), *fixed)
+        count = 1
+        for _, dim in moving:
+            count *= self.a.shape[dim]
+        a, b = (tensor.permute(dims).reshape(tensor.shape[axis], count, -1) for tensor in (self.a, self.b))
+        return a, b
+
+
+class Link:
+    """What tensors add to the table of one of their groups, as the groups `others` move them too.
+
+    `a` is `[others, features · units of A]`, `b` is `[others, features · units of B]`.
+    """
+
+    def __init__(self, others: tuple[str, ...], parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self.others, self._units = others, len(parts[0][0])
+        self.a, self.b = (_laid_out(torch.cat([part[k] for part in parts], 2)) for k in (0, 1))
+
+    def index(self, orders: Mapping[str, Tensor], starts: Tensor) -> Tensor:
+        """Which of the others' units stand at each place of A, `[starts, others]`."""
+        if len(self.others) == 1:
+            return orders[self.others[0]][starts]
+        found = torch.zeros(len(starts), 1, dtype=torch.long, device=self.b.device)
+        for group in self.others:
+            order = orders[group][starts]
+            found = (found[:, :, None] * order.shape[1] + order[:, None]).flatten(1)
+        return found
+
+    @property
+    def columns(self) -> Tensor:
+        """The weights of A's units, `[others · features, units of A]`."""
+        return self.a.view(-1, self._units)
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The weights of B's units in the order of A's, `[starts, others · features, units of B]`."""
+        return self.b.index_select(0, index.flatten()).view(len(index), -1, self._units)
+
+    def change(self, before: Tensor, after: Tensor) -> Tensor:
+        """What the table gains when the others go from one index `[others]` to another."""
+        places = (before != after).nonzero()[:, 0]
+        a = self.a.index_select(0, places).view(-1, self._units)
+        b = self.b.index_select(0, after[places]).sub_(self.b.index_select(0, before[places]))
+        return a.T @ b.view(-1, self._units)
+
+
+def _laid_out(tensor: Tensor) -> Tensor:
+    """`[units, others, features]` as `[others, features · units]`: what is gathered lies side by side."""
+    return tensor.permute(1, 2, 0).reshape(tensor.shape[1], -1)
+
+
+def links_of(group: str, blocks: Iterable[Block]) -> list[Link]:
+    """What all blocks add to the table of a group, those that are moved by the same others together."""
+    alike: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
+    for block in blocks:
+        for axis, name in enumerate(block.groups):
+            if name == group:
+                alike.setdefault(block.others(axis), []).append(block.arranged(axis))
+    return [Link(others, parts) for others, parts in alike.items()]
+
+
+@dataclass
+class Kept:
+    """The table of one start, the indices of its links when it was computed, and how often it was only updated."""
+
+    table: Tensor
+    indices: list[Tensor]
+    updates: int = 0
+
+    def moved(self, link: int, index: Tensor) -> float:
+        """The share of a link's rows that are others now."""
+        return float((self.indices[link] != index).float().mean())
+
+
+class Similarity:
+    """The tables `[units of A, units of B]` of one group."""
+
+    def __init__(self, group: str, blocks: Sequence[Block]) -> None:
+        links = links_of(group, blocks)
+        fixed = [
+            link.columns.T @ link.rows(link.b.new_zeros(1, 1, dtype=torch.long))[0] for link in links if not link.others
+        ]
+        self.base = fixed[0] if fixed else None
+        self.links = [link for link in links if link.others]
+
+    def tables(self, orders: Permutation, starts: Tensor) -> Tensor:
+        """The tables `[starts, units of A, units of B]` of these starts."""
+        return self._anew([link.index(orders, starts) for link in self.links], len(starts))
+
+    def table(self, orders: Permutation, start: Tensor, kept: Kept | None) -> Kept:
+        """The table of one start (an index `[1]`); of one that was kept, what has moved since is replaced."""
+        indices = [link.index(orders, start)[0] for link in self.links]
+        moved = [] if kept is None else [kept.moved(k, index) for k, index in enumerate(indices)]
+        if kept is None or kept.updates >= MANY or max(moved, default=0.0) > MUCH:
+            return Kept(self._anew([index[None] for index in indices], 1)[0], indices)
+        if any(moved):
+            for link, before, after, share in zip(self.links, kept.indices, indices, moved, strict=True):
+                if share:
+                    kept.table += link.change(before, after)
+            kept.indices, kept.updates = indices, kept.updates + 1
+        return kept
+
+    def _anew(self, indices: Sequence[Tensor], count: int) -> Tensor:
+        found = None if self.base is None else self.base.expand(count, *self.base.shape)
+        for link, index in zip(self.links, indices, strict=True):
+            a, rows = link.columns.T.expand(count, -1, -1), link.rows(index)
+            found = torch.bmm(a, rows) if found is None else torch.baddbmm(found, a, rows)
+        assert found is not None
+        return found
+
+
+class Objective:
+    """⟨A, π(B)⟩ of all blocks, of several permutations at once, in float64."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        owned: dict[tuple[str, tuple[str, ...]], list[tuple[Tensor, Tensor]]] = {}
+        for block in blocks:
+            axis, group = next((axis, group) for axis, group in enumerate(block.groups) if group)
+            owned.setdefault((group, block.others(axis)), []).append(block.arranged(axis))
+        self._links = [(group, Link(others, parts)) for (group, others), parts in owned.items()]
+
+    def of(self, orders: Permutation, starts: Tensor) -> Tensor:
+        """The values `[starts]`."""
+        found = torch.zeros(len(starts), dtype=torch.float64, device=starts.device)
+        for group, link in self._links:
+            rows = link.rows(link.index(orders, starts))
+            own = orders[group][starts][:, None].expand(-1, rows.shape[1], -1)
+            found += (rows.gather(2, own).double() * link.columns.double()).flatten(1).sum(1)
+        return found
