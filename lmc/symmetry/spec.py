@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmc.symmetry.axes import Axis, Fixed, Group, Product, Sum, SymmetryError, groups_in, spans
+from lmc.symmetry.axes import (
+    Axis,
+    Fixed,
+    Group,
+    Product,
+    Sum,
+    SymmetryError,
+    concatenation,
+    groups_in,
+    product,
+    spans,
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,23 @@ class PermutationSpec:
             inside.setdefault(blocks, []).append(units)
         return [(name, *inside.get(name, ())) for name in self.groups if name not in self.blocks]
 
+    def holding(self, names: Collection[str]) -> PermutationSpec:
+        """The symmetries that are left when these groups keep their order, and all that move together with one of them.
+
+        Raises:
+            KeyError: there is no such group; the error names it.
+        """
+        for name in names:
+            if name not in self.groups:
+                raise KeyError(name)
+        held = {name for groups in self.together() if set(groups) & set(names) for name in groups}
+        return PermutationSpec(
+            groups={name: size for name, size in self.groups.items() if name not in held},
+            axes={name: tuple(_held(axis, held) for axis in axes) for name, axes in self.axes.items()},
+            parameters=self.parameters,
+            blocks={units: blocks for units, blocks in self.blocks.items() if units not in held},
+        )
+
     def index(
         self, axis: Axis, permutation: Mapping[str, Tensor], device: torch.device | str | None = None
     ) -> Tensor | None:
@@ -122,6 +150,17 @@ class PermutationSpec:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise SymmetryError(f"this is not a permutation spec: {error!r}.") from error
         return cls(groups=groups, axes=axes, parameters=parameters, blocks=blocks)
+
+
+def _held(axis: Axis, names: Collection[str]) -> Axis:
+    """The term with these groups fixed."""
+    if isinstance(axis, Group):
+        return Fixed(axis.size) if axis.name in names else axis
+    if isinstance(axis, Product):
+        return product(_held(part, names) for part in axis.parts)
+    if isinstance(axis, Sum):
+        return concatenation(_held(part, names) for part in axis.parts)
+    return axis
 
 
 def _index(axis: Axis, permutation: Mapping[str, Tensor], device: torch.device | str | None) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -65,6 +65,14 @@ class Traced:
         with torch.no_grad():
             found = read_taps(self._captured_for(x), state, x, taps)
         return {name: torch.cat(found[name]) for name in self.spec.groups if name in found}
+
+    def holding(self, groups: Collection[str]) -> Traced:
+        """The same, with some groups keeping their order; see `PermutationSpec.holding`.
+
+        Raises:
+            KeyError: there is no such group; the error names it.
+        """
+        return replace(self, spec=self.spec.holding(groups))
 
     def _captured_for(self, x: Tensor) -> Captured:
         """The graph, exported anew when the model wrote its batch size into the first one."""
