@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from symmetry_networks import Attention, Fused, Perceptron, Tokens
 
 from lmc.permutation import apply_permutation, random_permutation
-from lmc.symmetry import Fixed, Group, PermutationSpec, Product, Sum, SymmetryError, trace
+from lmc.symmetry import Fixed, Group, PermutationSpec, Product, Sum, SymmetryError, check_spec, trace
+from models import get_model
 
 C, D = Group("conv", 3), Group("dense", 4)
 SPEC = PermutationSpec(
@@ -117,3 +118,40 @@ def test_groups_that_move_together() -> None:
 def test_importing_the_spec_does_not_import_the_exporter() -> None:
     code = "import sys, lmc.symmetry.spec; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Groups that are held
+
+
+def test_groups_that_are_held_are_fixed_axes():
+    spec = PermutationSpec(
+        groups={"a": 3, "b": 2, "heads": 2, "units": 8},
+        axes={
+            "w": (Group("a", 3), Product((Group("b", 2), Fixed(4)))),
+            "v": (Sum((Group("a", 3), Group("b", 2))), Group("units", 8)),
+            "h": (Group("heads", 2),),
+        },
+        parameters=("w", "v", "h"),
+        blocks={"units": "heads"},
+    )
+    held = spec.holding(["b"])
+    assert held.groups == {"a": 3, "heads": 2, "units": 8} and held.blocks == {"units": "heads"}
+    assert held.axes["w"] == (Group("a", 3), Fixed(8))
+    assert held.axes["v"] == (Sum((Group("a", 3), Fixed(2))), Group("units", 8))
+    assert held.parameters == spec.parameters and spec.groups.keys() == {"a", "b", "heads", "units"}
+    for name in ("heads", "units"):  # they move together, so they are held together
+        assert spec.holding([name]).groups == {"a": 3, "b": 2} and not spec.holding([name]).blocks
+    assert spec.holding([]) == spec
+    with pytest.raises(KeyError, match="c"):
+        spec.holding(["a", "c"])
+
+
+def test_what_is_left_are_symmetries_of_the_model():
+    model = get_model("vit", input_shape=(1, 8, 8), classes=3, width=8, depth=2, norm="layer")
+    inputs = torch.randn(4, 1, 8, 8)
+    traced = trace(model, inputs)
+    for name in traced.spec.groups:
+        left = traced.holding([name])
+        assert name not in left.spec.groups
+        check_spec(model, left.spec, inputs, torch.Generator().manual_seed(0))
+        assert left.activations(model.state_dict(), inputs).keys() <= left.spec.groups.keys()
