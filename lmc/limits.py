@@ -33,7 +33,7 @@ class Limits:
         side: steps along a side of a triangle.
         samples: random points inside a simplex.
         levels: of detail of a landscape.
-        images: that a network is measured on, a split.
+        images: that a network is measured on, a split, or matched on.
         seconds: of computing; waiting does not count.
         runs_per_session: that wait or run at a time for one page.
         datasets: names; one that is not on this disk is not allowed, since thirty downloads would be asked for.
@@ -93,8 +93,8 @@ def check_limits(config: Experiment, limits: Limits | None) -> None:
     _check_most("restarts", config.restarts, limits.restarts)
     for option in ("side", "samples", "levels"):  # of some experiments
         _check_most(option, getattr(config, option, 0), getattr(limits, option))
-    _check_most("eval_images", config.eval_images, limits.images)
-    _check_most("reset_images", config.reset_images, limits.images)
+    for option in ("eval_images", "match_images", "reset_images"):
+        _check_most(option, getattr(config, option), limits.images)
 
 
 def _check_most(option: str, value: int, most: int, where: str = "") -> None:

@@ -28,7 +28,16 @@ def _pair(result: Result, config: Experiment) -> list[str]:
     for method in config.method:
         test, train = (result.metrics[f"error_barrier.{method}.direct.{split}"] for split in ("test", "train"))
         loss = result.metrics[f"loss_barrier.{method}.direct.test"]
-        rows.append(f"  {method:12} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
+        rows.append(f"  {method:16} test error {test:6.1%}   train error {train:6.1%}   test loss {loss:.3f} nats")
+    return rows
+
+
+def _compared(result: Result, config: Experiment) -> list[str]:
+    rows = _pair(result, config)
+    rows.append("mean time, and mean inner product of A and B in its new order")
+    for method in config.method:
+        seconds, objective = (result.metrics[f"{quantity}.{method}.direct"] for quantity in ("seconds", "objective"))
+        rows.append(f"  {method:16} {seconds:9.4f} s   {objective:10.2f}")
     return rows
 
 
@@ -137,4 +146,6 @@ _BODIES: dict[str, Callable[[Result, Experiment], list[str]]] = {
     "transport": _transport,
     "instability": _instability,
     "landscape": _landscape,
+    "methods": _compared,
+    "partial": _pair,
 }

@@ -49,10 +49,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Partial:
-    """What a run has so far: learning curves (network, label, epoch, split, loss, error) and tables, in columns."""
+    """What a run has so far: learning curves (network, label, epoch, split, loss, error), tables in columns, and the
+    steps of the searches that go on (pair, method, seconds, value, group).
+    """
 
     curves: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Engine:
@@ -105,7 +108,7 @@ class Engine:
 
     def partial(self, id: str) -> Partial:
         """What the run has so far."""
-        return Partial(**self._ask("partial", {"curves": [], "tables": {}}, id=id))
+        return Partial(**self._ask("partial", {}, id=id))
 
     def cancel(self, id: str, session: str = "") -> bool:
         """Stop the run (True), unless another session looked a moment ago: then only this one lets go of it."""

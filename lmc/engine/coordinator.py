@@ -89,9 +89,9 @@ class Coordinator:
         }
 
     def partial(self, id: str) -> dict[str, Any]:
-        """Learning curves and tables of the parts that are done."""
+        """Learning curves, tables of the parts that are done, and the steps of searches that go on."""
         run = self.runs.get(id)
-        return {"curves": run.curves() if run else [], "tables": run.tables() if run else {}}
+        return {"curves": run.curves(), "tables": run.tables(), "steps": run.steps()} if run else {}
 
     def cancel(self, id: str, session: str = "") -> bool:
         """Stop the run, unless another session looked a moment ago: then only this one lets go of it (False)."""

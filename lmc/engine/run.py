@@ -149,6 +149,10 @@ class Run:
             for row in rows
         ]
 
+    def steps(self) -> list[dict[str, Any]]:
+        """The steps of the searches that go on now, as records."""
+        return [row for job in self.jobs for rows in job.rows.values() for row in rows]
+
     def tables(self) -> dict[str, Table]:
         """The tables of what is done so far."""
         if self.config is None or not (self.pieces or self.results):

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Call:
 
 
 class Speaker:
-    """The voice of a running task: progress and curves go out; a set event of the task's key means stop.
+    """The voice of a running task: progress, curves and steps go out; a set event of the task's key means stop.
 
     As a report it raises `Stopped` then. It also keeps the state of a training in a variable of the scheduler, which
     outlives the worker.
@@ -66,11 +66,11 @@ class Speaker:
         task = self._worker.state.tasks.get(self._call.key)
         return task is None or task.state in ("cancelled", "resumed")
 
-    def recorded(self, network: Network, rows: list[dict[str, Any]]) -> None:
-        self._rows.setdefault(network.id, []).extend(rows)
+    def recorded(self, name: str, rows: list[dict[str, Any]]) -> None:
+        self._rows.setdefault(name, []).extend(rows)
 
     def say(self, **message: Any) -> None:
-        """Send this, and the curves since the last message."""
+        """Send this, and the rows since the last message."""
         self._said = time.monotonic()
         rows, self._rows = self._rows, {}
         self._worker.log_event(self._call.topic, {"key": self._call.key, **message, "rows": rows})
@@ -107,7 +107,7 @@ def train(
     """
     with speaking(call) as speaker:
         shelf = Shelf(dict(needed), states=speaker)
-        work = replace(_work(call, shelf, speaker), recorded=speaker.recorded)
+        work = _work(call, shelf, speaker)
         wanted, diverged = [Network.from_json(content) for content in networks], None
         try:
             work.checkpoints(wanted, epochs, speaker)
@@ -166,4 +166,4 @@ def _work(call: Call, shelf: Shelf, speaker: Speaker) -> Any:
     from lmc.experiments.work import Work, resolve_device
 
     data_dir = None if call.data_dir is None else Path(call.data_dir)
-    return Work(shelf, resolve_device(call.device), data_dir, speaker)
+    return Work(shelf, resolve_device(call.device), data_dir, speaker, speaker.recorded)

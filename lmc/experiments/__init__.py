@@ -15,8 +15,10 @@ from lmc.experiments.history import CONTROLS, History
 from lmc.experiments.instability import Instability
 from lmc.experiments.landscape import Landscape
 from lmc.experiments.many import Many
+from lmc.experiments.methods import Methods
 from lmc.experiments.networks import OPTIONS, Loaded, Network
 from lmc.experiments.pair import Pair
+from lmc.experiments.partial import Partial
 from lmc.experiments.pruning import LAST_LAYERS, Pruning
 from lmc.experiments.recipe import RECIPES, Recipe, make_recipe
 from lmc.experiments.trajectory import Trajectory
@@ -50,8 +52,10 @@ __all__ = [
     "Landscape",
     "Loaded",
     "Many",
+    "Methods",
     "Network",
     "Pair",
+    "Partial",
     "Pruning",
     "Recipe",
     "Trajectory",
@@ -69,7 +73,8 @@ __all__ = [
 ]
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
-    cls.name: cls for cls in (Pair, Triple, Many, Width, Trajectory, Pruning, Transport, Instability, Landscape)
+    cls.name: cls
+    for cls in (Pair, Triple, Many, Width, Trajectory, Pruning, Transport, Instability, Landscape, Methods, Partial)
 }
 
 

@@ -25,13 +25,21 @@ if TYPE_CHECKING:
 INSTANT = ("none", "random", "weight", "activation")
 """Methods that take moments for small networks."""
 
-METHODS = (*INSTANT, "straight_through", "sinkhorn")
+METHODS = (*INSTANT, "straight_through", "sinkhorn", "annealing")
+WEIGHT_KERNELS = ("dot", "cosine")
+WEIGHT_ORDERS = ("random", "forward", "backward")
+ACTIVATION_KERNELS = ("pearson", "dot")
+ACTIVATION_LAYERS = ("last", "all")
 SINKHORN_LOSSES = ("midpoint", "l2", "random")
 CORRECTIONS = ("reset", "repair")
 DTYPES = ("float32", "float64")
 MAX_SEED = 2**31 - 1
 ID = re.compile(r"[0-9a-f]{16}")
 SHAPE = ("dataset", *OPTIONS, "dtype")
+WHOLE = (
+    "restarts", "match_seed", "match_images", "match_steps", "anneal_steps", "points", "groups", "eval_images",
+    "reset_images",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +73,35 @@ class Experiment:
     )
     restarts: int = option(1, "starts of weight matching; the best objective wins", low=1, high=1000)
     match_seed: int = option(0, "seed of the matching's random choices", low=0, high=MAX_SEED)
+    weight_kernel: str = option(
+        "dot",
+        "similarity that weight matching maximises: dot, the inner product of all weights, or cosine, in which every "
+        "tensor of a unit counts alike",
+        choices=WEIGHT_KERNELS,
+    )
+    weight_order: str = option(
+        "random", "order in which weight matching visits the layers: random, forward or backward", choices=WEIGHT_ORDERS
+    )
+    hold: tuple[str, ...] = option(
+        (), "groups of units that keep their order under every method, called as in the table layers"
+    )
     activation_kernel: str = option(
-        "pearson", "similarity that activation matching maximises: pearson or dot", choices=("pearson", "dot")
+        "pearson", "similarity that activation matching maximises: pearson or dot", choices=ACTIVATION_KERNELS
+    )
+    activation_layers: str = option(
+        "last",
+        "values by which activation matching compares units: those after the last nonlinearity that carries them, or "
+        "after all that do",
+        choices=ACTIVATION_LAYERS,
+    )
+    match_images: int = option(
+        10_000,
+        "match on at most so many training images: a fixed draw with equal classes",
+        low=10,
+        high=10_000_000,
     )
     match_steps: int = option(300, "steps of straight_through and sinkhorn", low=1, high=100_000)
+    anneal_steps: int = option(10_000, "swaps that annealing tries", low=1, high=100_000_000)
     sinkhorn_loss: str = option(
         "midpoint",
         "what sinkhorn minimises: the loss at the midpoint, that at random points between, or l2, the distance of the "
@@ -85,7 +118,7 @@ class Experiment:
     )
     eval_images: int = option(
         10_000,
-        "measure, and match activations, on at most so many images a split: a fixed draw with equal classes",
+        "measure on at most so many images a split: a fixed draw with equal classes",
         low=10,
         high=10_000_000,
     )
@@ -107,12 +140,23 @@ class Experiment:
         for method in methods:
             check_choice("method", method, self.methods)
         self._set("method", tuple(m for m in self.methods if m == "none" or m in methods))
-        check_choice("activation_kernel", self.activation_kernel, ("pearson", "dot"))
+        check_choice("weight_kernel", self.weight_kernel, WEIGHT_KERNELS)
+        check_choice("weight_order", self.weight_order, WEIGHT_ORDERS)
+        check_choice("activation_kernel", self.activation_kernel, ACTIVATION_KERNELS)
+        check_choice("activation_layers", self.activation_layers, ACTIVATION_LAYERS)
+        self._check_hold()
         check_choice("sinkhorn_loss", self.sinkhorn_loss, SINKHORN_LOSSES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("correction", self.correction, CORRECTIONS)
-        for name in ("restarts", "match_seed", "match_steps", "points", "groups", "eval_images", "reset_images"):
+        for name in WHOLE:
             self._check_whole(name)
+
+    def _check_hold(self) -> None:
+        """Whether they are names; which groups there are is known when the architecture has been traced."""
+        if not isinstance(self.hold, Iterable):
+            raise InputError("hold", self.hold, "a list of names would be right")
+        names = (self.hold,) if isinstance(self.hold, str) else tuple(str(name) for name in self.hold)
+        self._set("hold", tuple(sorted({check_name("hold", name) for name in names})))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmc.barriers import barrier
+from lmc.errors import InputError
 from lmc.experiments.base import Experiment
 from lmc.experiments.work import Report, Work, quiet, require_preserved
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lmc.data import Dataset
-    from lmc.matching import ManyTask, Match, Task
+    from lmc.matching import ManyTask, Match, Step, Task
     from lmc.permutation import Permutation
     from lmc.stacking import State
+    from lmc.symmetry import Traced
 
 SPLITS = ("train", "test")
 SHOWN_IMAGES = 8  # test images whose answers are kept for the picture
@@ -54,24 +56,28 @@ class Bench:
         self.config = config
         network = config.networks()[0]
         self.model, self.traced = work.model(network), work.traced(network)
+        if config.hold:
+            self.traced = _holding(self.traced, config.hold)
         whole = work.dataset(network)
         self.data = _measured(whole, config.eval_images)
+        chosen = _subset(whole.train_y, config.match_images)
+        self._matched_on = whole.train_x[chosen], whole.train_y[chosen]
         self.reset_inputs = _shuffled(whole.train_x[_subset(whole.train_y, config.reset_images)])
         self.lams = grid(config.points)
         self.check = 0.0
         self._choose_shown()
 
     def task(self, a: State, b: State) -> Task:
-        """The task of matching `b` to `a` on the images that are measured on."""
+        """The task of matching `b` to `a` on the config's images."""
         from lmc.matching import Task
 
-        return Task(self.traced, a, b, self.data.train_x, self.data.train_y)
+        return Task(self.traced, a, b, *self._matched_on)
 
     def many_task(self, states: Sequence[State]) -> ManyTask:
         """The same for networks that are matched all at once."""
         from lmc.matching import ManyTask
 
-        return ManyTask(self.traced, states, self.data.train_x, self.data.train_y)
+        return ManyTask(self.traced, states, *self._matched_on)
 
     def match(self, task: Task, method: str, report: Report = quiet) -> Match:
         """What the method finds for a task. Raises CheckFailed if it changes the function of B.
@@ -150,22 +156,42 @@ def joined(measured: Sequence[Sequence[tuple[Any, Any]]]) -> Curve:
     return Curve(losses, errors)
 
 
-def find(task: Task, method: str, config: Experiment, report: Report = quiet) -> Match:
-    """Run the method of that name with the config's settings. Slow methods report progress; that may raise Stopped."""
+def find(
+    task: Task, method: str, config: Experiment, report: Report = quiet, watch: Callable[[Step], None] | None = None
+) -> Match:
+    """Run the method of that name with the config's settings; `watch` hears the steps of its search.
+
+    Slow methods report progress; that may raise Stopped.
+    """
     from lmc import matching
 
-    seed, steps = config.match_seed, config.match_steps
-    methods: dict[str, Callable[[], Match]] = {
-        "none": lambda: matching.no_matching(task),
-        "random": lambda: matching.random_matching(task, seed=seed),
-        "weight": lambda: matching.weight_matching(task, seed=seed, restarts=config.restarts),
-        "activation": lambda: matching.activation_matching(task, kernel=config.activation_kernel),
-        "straight_through": lambda: matching.straight_through(
-            task, seed=seed, restarts=config.restarts, steps=steps, report=report
+    seed = config.match_seed
+    weight = {"seed": seed, "restarts": config.restarts, "kernel": config.weight_kernel, "order": config.weight_order}
+    heard = {"report": report, "watch": watch or matching.unseen}
+    descent = {"seed": seed, "steps": config.match_steps, **heard}
+    methods: dict[str, tuple[Callable[..., Match], dict[str, Any]]] = {
+        "none": (matching.no_matching, {}),
+        "random": (matching.random_matching, {"seed": seed}),
+        "weight": (matching.weight_matching, {**weight, **heard}),
+        "activation": (
+            matching.activation_matching,
+            {"kernel": config.activation_kernel, "layers": config.activation_layers},
         ),
-        "sinkhorn": lambda: matching.sinkhorn(task, loss=config.sinkhorn_loss, seed=seed, steps=steps, report=report),
+        "straight_through": (matching.straight_through, {"restarts": config.restarts, **descent}),
+        "sinkhorn": (matching.sinkhorn, {"loss": config.sinkhorn_loss, **descent}),
+        "annealing": (matching.simulated_annealing, {**descent, "steps": config.anneal_steps}),
     }
-    return methods[method]()
+    method_, options = methods[method]
+    return method_(task, **options)
+
+
+def _holding(traced: Traced, names: Sequence[str]) -> Traced:
+    """The symmetries without those of the named groups. Raises InputError that lists the groups."""
+    try:
+        return traced.holding(names)
+    except KeyError as error:
+        right = f"choose any of: {', '.join(traced.spec.groups)}"
+        raise InputError("hold", error.args[0], right) from None
 
 
 def _measured(data: Dataset, count: int) -> Dataset:

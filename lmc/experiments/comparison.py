@@ -31,6 +31,11 @@ def array_name(pair: str, method: str, what: str, group: str = "") -> str:
     return "|".join((pair, method, what, group))
 
 
+def matching_share(method: str) -> float:
+    """The share of its time that a method needs to find a permutation, as far as progress tells."""
+    return 0.2 if method in INSTANT else 0.8
+
+
 class Comparison:
     """The tables `path`, `barriers` and `layers` and the arrays of pairs that are compared with A."""
 
@@ -39,7 +44,7 @@ class Comparison:
         self.path: list[dict[str, Any]] = []
         self.barriers: list[dict[str, Any]] = []
         self.layers: list[dict[str, Any]] = []
-        self.objectives: dict[str, list[float]] = {method: [] for method in config.method}
+        self.objectives: dict[str, list[float]] = {}
         self.arrays = self.bench.pictures()
         self._ends: dict[str, Ends] = {}
         self._points = self.bench.data.info.kind == "points"
@@ -48,21 +53,27 @@ class Comparison:
 
     def compare(self, labels: tuple[str, str], a: State, b: State, report: Report) -> None:
         """Measure the segment from `a` to `b` under every method; `labels` are their names."""
+        task = self.bench.task(a, b)
+        for place, method in enumerate(self.config.method):
+            share = part(report, place / len(self.config.method), (place + 1) / len(self.config.method))
+            said = f"pair {'-'.join(labels)}, {method}"
+            share(0.0, f"{said}: matching")
+            matched = matching_share(method)
+            match = self.bench.match(task, method, naming(said, part(share, 0.0, matched)))
+            self.under(labels, method, task, match, part(share, matched, 1.0))
+            self._units("-".join(labels), method, task, match)
+
+    def under(self, labels: tuple[str, str], method: str, task: Task, match: Match, report: Report) -> None:
+        """Measure the segment of a task under what a method has found, and keep the permutation."""
         from lmc.permutation import apply_permutation
 
         pair = "-".join(labels)
-        task = self.bench.task(a, b)
-        ends = self._as_they_are(labels, a, b)
-        for place, method in enumerate(self.config.method):
-            share = part(report, place / len(self.config.method), (place + 1) / len(self.config.method))
-            share(0.0, f"pair {pair}, {method}: matching")
-            matched = 0.2 if method in INSTANT else 0.8  # of the time
-            match = self.bench.match(task, method, naming(f"pair {pair}, {method}", part(share, 0.0, matched)))
-            self.objectives[method].append(match.objective)
-            moved = apply_permutation(task.spec, match.permutation, b)
-            share(matched, f"pair {pair}, {method}: interpolating")
-            self._segment(pair, method, a, moved, ends, part(share, matched, 1.0))
-            self._units(pair, method, task, match)
+        self.objectives.setdefault(method, []).append(match.objective)
+        moved = apply_permutation(task.spec, match.permutation, task.b)
+        report(0.0, f"pair {pair}, {method}: interpolating")
+        self._segment(pair, method, task.a, moved, self._as_they_are(labels, task.a, task.b), report)
+        for group, order in match.permutation.items():
+            self.arrays[array_name(pair, method, "permutation", group)] = order.numpy().astype(np.int32)
 
     def piece(self) -> Piece:
         """What was measured so far."""
@@ -143,7 +154,6 @@ class Comparison:
         moved_shares = moved(match.permutation)
         for group, order in match.permutation.items():
             units = len(order)
-            self.arrays[array_name(pair, method, "permutation", group)] = order.numpy().astype(np.int32)
             if group not in task.correlation:  # blocks, whose units stand for them
                 continue
             correlation = task.correlation[group].cpu()

@@ -60,8 +60,8 @@ def _means(barriers: list[dict[str, Any]]) -> dict[str, float]:
 
 def _objectives(pieces: Sequence[Piece]) -> dict[str, float]:
     """Mean of ⟨θ_A, π(θ_B)⟩ over the pairs, keyed `objective.<method>.direct`."""
-    methods = pieces[0].values
-    return {
-        f"objective.{method}.direct": float(np.mean([value for piece in pieces for value in piece.values[method]]))
-        for method in methods
-    }
+    found: dict[str, list[float]] = {}
+    for piece in pieces:
+        for method, values in piece.values.items():
+            found.setdefault(f"objective.{method}.direct", []).extend(values)
+    return {key: float(np.mean(values)) for key, values in found.items()}

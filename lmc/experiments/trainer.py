@@ -52,7 +52,7 @@ class Trainer:
             [self._start(network) for network in family],
             checkpoints=epochs,
             saved_as=lambda places: state_name([family[place].id for place in places], epochs),
-            recorded=lambda place, rows: self.work.recorded(family[place], rows),
+            recorded=lambda place, rows: self.work.recorded(family[place].id, rows),
             finished=lambda place, trained: self._keep(
                 family[place], trained, trained.checkpoints, trained.curves, diverged
             ),

@@ -31,12 +31,13 @@ def quiet(share: float, text: str) -> None:
     """A report that nobody reads."""
 
 
-Recorded = Callable[[Network, list[dict[str, Any]]], None]
-"""Called with a network in training and the new rows of its learning curves, see `lmc.training.Trained`."""
+Recorded = Callable[[str, list[dict[str, Any]]], None]
+"""Called with the id of a network in training and the new rows of its learning curves, see `lmc.training.Trained`, and
+with the name of a search and its new steps."""
 
 
-def unheard(network: Network, rows: list[dict[str, Any]]) -> None:
-    """What hears the curves when nobody draws them."""
+def unheard(name: str, rows: list[dict[str, Any]]) -> None:
+    """What hears rows when nobody draws them."""
 
 
 def part(report: Report, start: float, end: float) -> Report:

@@ -6,7 +6,8 @@ For many networks at once it is `ManyTask` in, `ManyMatch` out.
 from __future__ import annotations
 
 from lmc.matching.activation import activation_matching, unit_similarity
-from lmc.matching.base import Match, Task
+from lmc.matching.annealing import simulated_annealing
+from lmc.matching.base import Match, Step, Task, unseen
 from lmc.matching.controls import no_matching, random_matching
 from lmc.matching.cycle_consistent import cycle_consistent
 from lmc.matching.many import ManyMatch, ManyTask, match_to_first
@@ -20,6 +21,7 @@ __all__ = [
     "ManyMatch",
     "ManyTask",
     "Match",
+    "Step",
     "Task",
     "activation_matching",
     "cycle_consistent",
@@ -27,9 +29,11 @@ __all__ = [
     "merge_many",
     "no_matching",
     "random_matching",
+    "simulated_annealing",
     "sinkhorn",
     "straight_through",
     "straight_through_many",
     "unit_similarity",
+    "unseen",
     "weight_matching",
 ]

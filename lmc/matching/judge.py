@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lmc.interpolation import evaluate
@@ -56,6 +56,11 @@ class Judge:
         places = torch.randint(len(self._y), (BATCH,), generator=draws).to(self._y.device)
         return self._x[places], self._y[places]
 
+    def sample(self, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Different images and their labels, `count` of them if there are as many."""
+        places = torch.randperm(len(self._y), generator=draws)[:count].to(self._y.device)
+        return self._x[places], self._y[places]
+
     def gradient(self, state: State, names: Sequence[str], batch: tuple[Tensor, Tensor]) -> list[Tensor]:
         """The derivative of a network's mean loss on a minibatch by the parameters `names`; `state` is not changed."""
         leaves = {name: state[name].detach().requires_grad_() for name in names}
@@ -66,6 +71,20 @@ class Judge:
             cross_entropy(logits, y).mean(), list(leaves.values()), allow_unused=True, materialize_grads=True
         )
         return list(found)
+
+    @torch.no_grad()
+    def losses(self, states: State, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean loss of each of stacked networks on a minibatch, float64 `[stack]`; `states` are not changed."""
+        x, y = batch
+        own = {name: states[name].clone() if name in self._buffers else states[name] for name in self._names}
+        if is_small(self.model):
+            logits = vmap(lambda state: functional_call(self._learner, state, (x,)))(own)
+        else:
+            count = len(own[self._names[0]])
+            each = ({name: channels_last(tensor[k]) for name, tensor in own.items()} for k in range(count))
+            logits = torch.stack([functional_call(self._learner, state, (x,)) for state in each])
+        picked = logits.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0]
+        return (logits.logsumexp(-1) - picked).mean(-1, dtype=torch.float64)
 
     def held(self, states: Sequence[State], weights: Weights) -> float:
         """Mean loss of the mixtures Σ w_i θ_i, a row of `weights` each, on the images that are held back."""

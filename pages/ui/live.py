@@ -24,10 +24,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SoFar:
-    """What one run has: rows of its learning curves, ready to be sent to browsers, and tables of the parts done."""
+    """What one run has: rows of its learning curves, ready to be sent to browsers, tables of the parts done, and the
+    steps of the searches that go on.
+    """
 
     curves: pa.Table = field(default_factory=lambda: _sendable([], {}))
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    steps: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def so_far(runs: Engine, config: Experiment, names: Mapping[str, str]) -> SoFar:
@@ -36,7 +39,8 @@ def so_far(runs: Engine, config: Experiment, names: Mapping[str, str]) -> SoFar:
     def ask() -> SoFar | None:
         found = runs.partial(config.id)
         tables = {name: pd.DataFrame(table) for name, table in found.tables.items()}
-        return None if found == Partial() else SoFar(_sendable(found.curves, names), tables)
+        steps = pd.DataFrame(found.steps)
+        return None if found == Partial() else SoFar(_sendable(found.curves, names), tables, steps)
 
     found: SoFar = _shared(config.id).get(ask, SoFar())
     return found

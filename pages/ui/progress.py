@@ -24,7 +24,7 @@ LET_GO = "_let_go"  # ids of runs that go on for others, but not for this page
 
 
 Partly = Callable[[dict[str, pd.DataFrame]], None]
-"""Draws the tables that a run has so far, if there is something to draw."""
+"""Draws the tables that a run has so far, if there is something to draw; searches that go on are the table `steps`."""
 
 
 @st.fragment(run_every=EVERY)
@@ -42,8 +42,9 @@ def show_progress(
         names = _names(config)
         found = so_far(runs, config, names)
         _curves(config, found, names)
-        if found.tables:
-            partly(found.tables)
+        tables = found.tables if found.steps.empty else {**found.tables, "steps": found.steps}
+        if tables:
+            partly(tables)
     else:
         forget(config)
 
