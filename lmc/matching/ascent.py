@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from lmc.matching.assignment import assign_all, assign_among_likely, assign_together
 from lmc.matching.base import Course, Task
-from lmc.matching.similarity import Block, Kept, Objective, Similarity
+from lmc.matching.similarity import Block, Kept, Link, Objective, Similarity, links_of
 from lmc.matching.visits import Mode, Ranks, Visits
 from lmc.permutation import Permutation
 from lmc.symmetry import PermutationSpec, Piece
@@ -26,24 +27,18 @@ LARGE = 256  # units from which on tables are kept, and assignments look for lik
 class Problem:
     """Groups that move together, and the blocks of tensors that they move."""
 
-    def __init__(self, spec: PermutationSpec, groups: tuple[str, ...], blocks: Sequence[Block]) -> None:
+    def __init__(self, spec: PermutationSpec, groups: tuple[str, ...], links: Mapping[str, Sequence[Link]]) -> None:
         self.spec, self.groups = spec, groups
-        self.blocks = [block for block in blocks if set(groups) & set(block.groups)]
+        own = {group: links[group] for group in groups if group in links}
         self.large = len(groups) == 1 and spec.groups[groups[0]] >= LARGE
-        self.similarities = {
-            group: Similarity(group, self.blocks)
-            for group in groups
-            if any(group in block.groups for block in self.blocks)
-        }
+        self.similarities = {group: Similarity(found) for group, found in own.items()}
+        self.moves_with = {other for found in own.values() for link in found for other in link.others}
         # a tensor that moves along two axes: an assignment sees only the linear part of a gain
-        twice = any(sum(name in groups for name in block.groups) > 1 for block in self.blocks)
-        self.whole = Objective(self.blocks) if twice else None
+        self.whole = Objective(own) if self.moves_with & set(groups) else None
 
     def touches(self, other: Problem) -> bool:
         """Whether a move of this one changes what is best for the other."""
-        if other is self:
-            return self.whole is not None
-        return any(set(other.groups) & set(block.groups) for block in self.blocks)
+        return bool(self.moves_with & set(other.groups))
 
 
 @dataclass(eq=False)
@@ -120,11 +115,6 @@ class Climb:
     course: Course
     value: float = 0.0
 
-    def begin(self, value: float) -> None:
-        """It starts here."""
-        self.value = value
-        self.course.add(value)
-
     def step(self, gain: float, group: str) -> None:
         """It has gained by reordering this group."""
         self.value += gain
@@ -136,14 +126,23 @@ class Ascent:
 
     def __init__(self, task: Task, blocks: Sequence[Block]) -> None:
         self.device = task.inputs.device
-        self.problems = [Problem(task.spec, groups, blocks) for groups in task.spec.together()]
+        links = links_of(blocks)
+        self.problems = [Problem(task.spec, groups, links) for groups in task.spec.together()]
         self.large = any(problem.large for problem in self.problems)
-        self._objective = Objective(blocks)
-        scale = sum(float(block.a.norm()) * float(block.b.norm()) for block in blocks)
-        self._tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * scale
+        self._objective = Objective(links)
+        self._tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * _scale(blocks)
         self._touches = np.zeros((len(self.problems), len(self.problems)), dtype=bool)
         for (i, one), (j, other) in itertools.product(enumerate(self.problems), repeat=2):
             self._touches[i, j] = one.touches(other)
+
+    def begin(self, climbs: Sequence[Climb]) -> None:
+        """Note the value that every climb starts with; else values, and the steps of their courses, start at 0."""
+        orders = self._stacked(climbs)
+        for climb, value in zip(
+            climbs, self._objective.of(orders, self._index(range(len(climbs)))).tolist(), strict=True
+        ):
+            climb.value = value
+            climb.course.add(value)
 
     def run(
         self,
@@ -154,16 +153,11 @@ class Ascent:
         mode: Mode = Mode.WHOLE,
     ) -> None:
         """Lead every climb on until no group of it can gain, which means none can roughly in the mode ROUGH."""
-        groups = [group for problem in self.problems for group in problem.groups]
-        orders = {g: torch.stack([climb.permutation[g] for climb in climbs]).to(self.device) for g in groups}
-        if fresh := [k for k, climb in enumerate(climbs) if not climb.course.steps]:
-            for k, value in zip(fresh, self._objective.of(orders, self._index(fresh)).tolist(), strict=True):
-                climbs[k].begin(value)
+        orders = self._stacked(climbs)
         kept: Tables = {}
         visits = Visits(self._touches, ranks, mode)
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(threads) as pool:
-            run = pool.map if self.large and threads > 1 else map
+        with ThreadPoolExecutor(torch.get_num_threads()) if self.large else nullcontext() as pool:
+            run = pool.map if pool else map
             while wave := visits.next(all_ready=self.large):
                 report(visits.share)
                 made = [
@@ -183,8 +177,18 @@ class Ascent:
         parts = [[start] for start in starts] if problem.large else [starts]
         return [Visit(problem, place, self._index(part), exact, orders, kept) for part in parts]
 
+    def _stacked(self, climbs: Sequence[Climb]) -> Permutation:
+        groups = [group for problem in self.problems for group in problem.groups]
+        return {g: torch.stack([climb.permutation[g] for climb in climbs]).to(self.device) for g in groups}
+
     def _index(self, starts: Iterable[int]) -> Tensor:
         return torch.tensor(list(starts), device=self.device)
+
+
+def _scale(blocks: Sequence[Block]) -> float:
+    """The most that the objective can be, tensor by tensor."""
+    norms = torch._foreach_norm([tensor for block in blocks for tensor in (block.a, block.b)]) if blocks else []
+    return sum(float(a) * float(b) for a, b in zip(norms[::2], norms[1::2], strict=True))
 
 
 def moving_pieces(spec: PermutationSpec) -> list[tuple[str, Piece]]:

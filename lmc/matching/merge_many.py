@@ -46,7 +46,7 @@ def _ascend(task: ManyTask, start: Sequence[Permutation], visits: torch.Generato
         before = history[-1]
         for i in torch.randperm(len(states), generator=visits).tolist():
             rest = _mean(task, [state for j, state in enumerate(states) if j != i])
-            found = ascend(Task(task.traced, rest, task.states[i], task.inputs), permutations[i], draws).permutation
+            found = ascend(Task(task.traced, rest, task.states[i], task.inputs), permutations[i], draws)
             trial = [*permutations[:i], found, *permutations[i + 1 :]]
             objective = task.objective(trial)
             if objective > history[-1]:

@@ -84,14 +84,17 @@ def _laid_out(tensor: Tensor) -> Tensor:
     return tensor.permute(1, 2, 0).reshape(tensor.shape[1], -1)
 
 
-def links_of(group: str, blocks: Iterable[Block]) -> list[Link]:
-    """What all blocks add to the table of a group, those that are moved by the same others together."""
-    alike: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
+def links_of(blocks: Iterable[Block]) -> dict[str, list[Link]]:
+    """What all blocks add to the tables of their groups, those that the same groups move together; by group."""
+    alike: dict[tuple[str, tuple[str, ...]], list[tuple[Tensor, Tensor]]] = {}
     for block in blocks:
-        for axis, name in enumerate(block.groups):
-            if name == group:
-                alike.setdefault(block.others(axis), []).append(block.arranged(axis))
-    return [Link(others, parts) for others, parts in alike.items()]
+        for axis, group in enumerate(block.groups):
+            if group:
+                alike.setdefault((group, block.others(axis)), []).append(block.arranged(axis))
+    found: dict[str, list[Link]] = {}
+    for (group, others), parts in alike.items():
+        found.setdefault(group, []).append(Link(others, parts))
+    return found
 
 
 @dataclass
@@ -110,8 +113,7 @@ class Kept:
 class Similarity:
     """The tables `[units of A, units of B]` of one group."""
 
-    def __init__(self, group: str, blocks: Sequence[Block]) -> None:
-        links = links_of(group, blocks)
+    def __init__(self, links: Sequence[Link]) -> None:
         fixed = [
             link.columns.T @ link.rows(link.b.new_zeros(1, 1, dtype=torch.long))[0] for link in links if not link.others
         ]
@@ -145,20 +147,21 @@ class Similarity:
 
 
 class Objective:
-    """⟨A, π(B)⟩ of all blocks, of several permutations at once, in float64."""
+    """⟨A, π(B)⟩ of several permutations at once, in float64, from the links of all groups that it is about."""
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        owned: dict[tuple[str, tuple[str, ...]], list[tuple[Tensor, Tensor]]] = {}
-        for block in blocks:
-            axis, group = next((axis, group) for axis, group in enumerate(block.groups) if group)
-            owned.setdefault((group, block.others(axis)), []).append(block.arranged(axis))
-        self._links = [(group, Link(others, parts)) for (group, others), parts in owned.items()]
+    def __init__(self, links: Mapping[str, Sequence[Link]]) -> None:
+        # the same tensors are in a link of each of their groups: take them from one
+        self._links: dict[tuple[str, ...], tuple[str, Link]] = {}
+        for group, own in links.items():
+            for link in own:
+                self._links.setdefault(tuple(sorted((group, *link.others))), (group, link))
 
     def of(self, orders: Permutation, starts: Tensor) -> Tensor:
         """The values `[starts]`."""
         found = torch.zeros(len(starts), dtype=torch.float64, device=starts.device)
-        for group, link in self._links:
+        for groups, (group, link) in self._links.items():
             rows = link.rows(link.index(orders, starts))
             own = orders[group][starts][:, None].expand(-1, rows.shape[1], -1)
-            found += (rows.gather(2, own).double() * link.columns.double()).flatten(1).sum(1)
+            value = (rows.gather(2, own).double() * link.columns.double()).flatten(1).sum(1)
+            found += value / groups.count(group)  # a tensor with two axes of the group is in its link twice
         return found

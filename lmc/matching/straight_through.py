@@ -90,7 +90,7 @@ class Descent:
         """The permutation that brings a network near its free point, from the one it has."""
         there = {**self.states[0], **point}
         task = Task(self.judge.traced, there, self.states[place + 1], self.judge.inputs)
-        return ascend(task, self.now[place], draws).permutation
+        return ascend(task, self.now[place], draws)
 
     def _move(self, permutations: Sequence[Permutation]) -> None:
         """Go to these permutations, and keep them if they are the best so far."""

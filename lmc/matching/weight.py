@@ -18,7 +18,7 @@ from lmc.seeds import generator
 
 KERNELS = ("dot", "cosine")
 ORDERS = ("random", "forward", "backward")
-NUMBERS = 2**26  # of one tensor, of all starts together
+NUMBERS = 2**24  # of one tensor, of all starts together
 CLOSE = 1e-5  # of a value: as far as two starts may seem apart by rounding alone
 CLOSE_ROUGHLY = 5e-4  # as much as a start that was solved roughly may still gain
 
@@ -58,11 +58,14 @@ def weight_matching(
     starts = [random_permutation(task.spec, draw) if k else first for k, draw in enumerate(draws)]
     climbs = [Climb(one, Course(watch if k == 0 else unseen)) for k, one in enumerate(starts)]
     ascent = Ascent(task, blocks_of(task, kernel))
+    room = _room(task)
+    for k in range(0, restarts, room):
+        ascent.begin(climbs[k : k + room])
     ways = [_ranks(order, draw, len(ascent.problems)) for draw in draws]
     if restarts > 1 and ascent.large:
         climbs = _roughly_first(ascent, climbs, ways, report)
     else:
-        _in_step(ascent, climbs, ways, _room(task), report)
+        _in_step(ascent, climbs, ways, room, report)
     best = _near(climbs, CLOSE)
     matches = [Match(climb.permutation, task.objective(climb.permutation), climb.course.steps) for climb in best]
     return max(matches, key=lambda match: match.objective if kernel == "dot" else match.history[-1])
@@ -101,12 +104,11 @@ def _near(climbs: Sequence[Climb], share: float) -> list[Climb]:
     return [climb for climb in climbs if climb.value >= highest - share * abs(highest)]
 
 
-def ascend(task: Task, start: Permutation, draws: torch.Generator) -> Match:
-    """Coordinate ascent from `start`, groups in the order that `draws` gives: one start of `weight_matching`."""
-    climb = Climb(start, Course())
-    ascent = Ascent(task, blocks_of(task))
+def ascend(task: Task, start: Permutation, draws: torch.Generator) -> Permutation:
+    """Where coordinate ascent leads from `start`, groups in the order that `draws` gives: one start of the above."""
+    climb, ascent = Climb(start, Course()), Ascent(task, blocks_of(task))
     ascent.run([climb], [_ranks("random", draws, len(ascent.problems))], lambda _: None)
-    return Match(climb.permutation, task.objective(climb.permutation), climb.course.steps)
+    return climb.permutation
 
 
 def blocks_of(task: Task, kernel: str = "dot") -> list[Block]:

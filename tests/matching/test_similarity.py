@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lmc.matching import Task, similarity
-from lmc.matching.similarity import Objective, Similarity
+from lmc.matching.similarity import Objective, Similarity, links_of
 from lmc.matching.weight import blocks_of
 from lmc.permutation import apply_permutation, random_permutation
 from lmc.symmetry import trace
@@ -87,7 +87,7 @@ def test_tables_are_those_of_networks_permuted_one_by_one(made):
     for group in task.spec.groups:
         if not any(group in block.groups for block in blocks_of(task)):
             continue
-        tables = Similarity(group, blocks_of(task))
+        tables = Similarity(links_of(blocks_of(task))[group])
         found = tables.tables(stacked(drawn), torch.arange(STARTS))
         for k, permutation in enumerate(drawn):
             right = expected(task, permutation, group)
@@ -104,7 +104,7 @@ def test_kept_tables_follow_the_other_groups(made, monkeypatch, much):
     for group in task.spec.groups:
         if not any(group in block.groups for block in blocks_of(task)):
             continue
-        tables, kept = Similarity(group, blocks_of(task)), None
+        tables, kept = Similarity(links_of(blocks_of(task))[group]), None
         for permutation in (*drawn, drawn[0], drawn[0]):
             kept = tables.table(stacked([permutation]), torch.tensor([0]), kept)
             assert torch.allclose(kept.table, expected(task, permutation, group), atol=1e-11)
@@ -114,7 +114,7 @@ def test_many_updates_do_not_add_up(made, monkeypatch):
     monkeypatch.setattr(similarity, "MUCH", 1.0)
     task, drawn = made
     group = next(iter(task.spec.groups))
-    tables, kept, most = Similarity(group, blocks_of(task)), None, 0
+    tables, kept, most = Similarity(links_of(blocks_of(task))[group]), None, 0
     for k in range(3 * similarity.MANY):
         kept = tables.table(stacked([drawn[k % STARTS]]), torch.tensor([0]), kept)
         most = max(most, kept.updates)
@@ -123,8 +123,8 @@ def test_many_updates_do_not_add_up(made, monkeypatch):
 
 def test_the_objective_is_that_of_each_permutation(made):
     task, drawn = made
-    found = Objective(blocks_of(task)).of(stacked(drawn), torch.arange(STARTS))
+    found = Objective(links_of(blocks_of(task))).of(stacked(drawn), torch.arange(STARTS))
     assert found.tolist() == pytest.approx([task.objective(one) for one in drawn], rel=1e-12)
-    assert Objective(blocks_of(task)).of(stacked(drawn), torch.tensor([2])).tolist() == pytest.approx(
+    assert Objective(links_of(blocks_of(task))).of(stacked(drawn), torch.tensor([2])).tolist() == pytest.approx(
         [task.objective(drawn[2])]
     )

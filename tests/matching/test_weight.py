@@ -222,10 +222,9 @@ def test_starts_that_run_together_find_what_each_finds_alone(family):
         alone.append(ascend(task, start, draws))
     for count in (1, 2, 6):
         together = weight_matching(task, seed=3, restarts=count)
-        best = max(alone[:count], key=lambda match: match.objective)
-        assert equal(together.permutation, best.permutation) and together.objective == best.objective
-        assert together.history == pytest.approx(best.history, rel=1e-12)
-    assert len({match.objective for match in alone}) > 1
+        best = max(alone[:count], key=task.objective)
+        assert equal(together.permutation, best) and together.objective == task.objective(best)
+    assert len(set(map(task.objective, alone))) > 1
 
 
 # Large groups: similarities are updated, and assignments look for likely partners first
