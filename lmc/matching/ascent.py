@@ -78,7 +78,8 @@ class Visit:
             return self._together()
         table = self.tables[group]
         if self.rough:
-            return {group: assign_among_likely(table[0], self.here[group][0])[None]}
+            likely = self.kept[group, int(self.starts[0])].likely
+            return {group: assign_among_likely(table[0], self.here[group][0], likely)[None]}
         return {group: assign_all(table)}
 
     def _together(self) -> Permutation:
@@ -156,7 +157,8 @@ class Ascent:
         orders = self._stacked(climbs)
         kept: Tables = {}
         visits = Visits(self._touches, ranks, mode)
-        with ThreadPoolExecutor(torch.get_num_threads()) if self.large else nullcontext() as pool:
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) if self.large and threads > 1 else nullcontext() as pool:
             run = pool.map if pool else map
             while wave := visits.next(all_ready=self.large):
                 report(visits.share)

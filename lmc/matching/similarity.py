@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lmc.matching.assignment import likely_from
 from lmc.permutation import Permutation
 
 MUCH = 0.8  # of the other units; when more have moved, computing all anew is as fast
@@ -71,12 +72,12 @@ class Link:
         """The weights of B's units in the order of A's, `[starts, others · features, units of B]`."""
         return self.b.index_select(0, index.flatten()).view(len(index), -1, self._units)
 
-    def change(self, before: Tensor, after: Tensor) -> Tensor:
-        """What the table gains when the others go from one index `[others]` to another."""
+    def update(self, table: Tensor, before: Tensor, after: Tensor) -> None:
+        """Add to a table what it gains when the others go from one index `[others]` to another."""
         places = (before != after).nonzero()[:, 0]
         a = self.a.index_select(0, places).view(-1, self._units)
         b = self.b.index_select(0, after[places]).sub_(self.b.index_select(0, before[places]))
-        return a.T @ b.view(-1, self._units)
+        table.addmm_(a.T, b.view(-1, self._units))
 
 
 def _laid_out(tensor: Tensor) -> Tensor:
@@ -99,9 +100,12 @@ def links_of(blocks: Iterable[Block]) -> dict[str, list[Link]]:
 
 @dataclass
 class Kept:
-    """The table of one start, the indices of its links when it was computed, and how often it was only updated."""
+    """The table of one start, the scores in it `likely_from`, the indices of its links when it was computed last, and
+    how often it was only updated.
+    """
 
     table: Tensor
+    likely: Tensor
     indices: list[Tensor]
     updates: int = 0
 
@@ -129,11 +133,12 @@ class Similarity:
         indices = [link.index(orders, start)[0] for link in self.links]
         moved = [] if kept is None else [kept.moved(k, index) for k, index in enumerate(indices)]
         if kept is None or kept.updates >= MANY or max(moved, default=0.0) > MUCH:
-            return Kept(self._anew([index[None] for index in indices], 1)[0], indices)
+            table = self._anew([index[None] for index in indices], 1)[0]
+            return Kept(table, likely_from(table), indices)
         if any(moved):
             for link, before, after, share in zip(self.links, kept.indices, indices, moved, strict=True):
                 if share:
-                    kept.table += link.change(before, after)
+                    link.update(kept.table, before, after)
             kept.indices, kept.updates = indices, kept.updates + 1
         return kept
 

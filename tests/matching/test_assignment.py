@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmc.matching.assignment import assign, assign_all, assign_among_likely, assign_together
+from lmc.matching.assignment import assign, assign_all, assign_among_likely, assign_together, likely_from
 from lmc.permutation import Permutation, identity, in_blocks, random_permutation, validate
 from lmc.symmetry import Fixed, Group, PermutationSpec
 
@@ -124,7 +124,7 @@ def test_is_never_worse_than_the_order_that_there_is():
     for size in (1, 5, 60, 200):
         scores = torch.randn(size, size, generator=draws)
         now = torch.randperm(size, generator=draws)
-        order = assign_among_likely(scores, now)
+        order = assign_among_likely(scores, now, likely_from(scores))
         assert torch.equal(order.sort().values, torch.arange(size))
         rows = torch.arange(size)
         best, _ = assign(scores)
@@ -136,7 +136,7 @@ def test_is_never_worse_than_the_order_that_there_is():
 def test_equal_scores_and_outliers_are_no_trouble():
     for scores in (torch.zeros(100, 100), torch.full((100, 100), -3.0), torch.eye(100) * 1e6):
         now = torch.arange(100).flip(0)
-        order = assign_among_likely(scores, now)
+        order = assign_among_likely(scores, now, likely_from(scores))
         assert torch.equal(order.sort().values, torch.arange(100))
     assert torch.equal(order, torch.arange(100))
 
@@ -146,7 +146,10 @@ def test_the_scale_of_scores_does_not_matter(scale):
     scores = torch.randn(90, 90, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     assert torch.equal(assign(scores)[0], assign(scores * scale)[0])
     now = torch.arange(90)
-    assert torch.equal(assign_among_likely(scores, now), assign_among_likely(scores * scale, now))
+    assert torch.equal(
+        assign_among_likely(scores, now, likely_from(scores)),
+        assign_among_likely(scores * scale, now, likely_from(scores * scale)),
+    )
 
 
 def test_several_problems_are_solved_as_each_alone():
