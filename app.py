@@ -17,6 +17,7 @@ if __name__ == "__main__":  # a visit
             st.Page("pages/views/width.py", title="Width", icon=":material/width:", url_path="width"),
             st.Page("pages/views/trajectory.py", title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
             st.Page("pages/views/pruning.py", title="Pruning", icon=":material/content_cut:", url_path="pruning"),
+            st.Page("pages/views/methods.py", title="Methods", icon=":material/balance:", url_path="methods"),
             st.Page("pages/views/networks.py", title="Networks", icon=":material/hub:", url_path="networks"),
             st.Page("pages/views/runs.py", title="Runs", icon=":material/list:", url_path="runs"),
         ]

@@ -25,6 +25,7 @@ METHOD_COLORS = {
     "activation": "#009E73",
     "straight_through": "#9B45E0",
     "sinkhorn": "#CC2255",
+    "annealing": "#809818",
     "merge_many": "#D63AC0",
     "cycle_consistent": "#6D7FA8",
 }
@@ -36,6 +37,7 @@ METHOD_DASHES = {
     "activation": [9, 4],
     "straight_through": [12, 4, 2, 4],
     "sinkhorn": [6, 3],
+    "annealing": [10, 3, 2, 3, 2, 3],
     "merge_many": [14, 5],
     "cycle_consistent": [4, 3, 1, 3],
 }
@@ -47,6 +49,7 @@ METHOD_LABELS = {
     "activation": "Activation matching",
     "straight_through": "Straight-through",
     "sinkhorn": "Sinkhorn",
+    "annealing": "Simulated annealing",
     "merge_many": "Merge many",
     "cycle_consistent": "Cycle-consistent",
 }

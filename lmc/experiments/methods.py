@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -117,7 +117,7 @@ class Search:
 
         def once(watch: Callable[[Step], None] | None) -> tuple[Match, float]:
             start = time.perf_counter()
-            match = find(task, self.method, self.config, report, watch)
+            match = find(replace(task), self.method, self.config, report, watch)  # with nothing kept from before
             return match, time.perf_counter() - start
 
         runs = [once(lambda step: self.work.recorded(name, self.rows([asdict(step)])))]

@@ -18,6 +18,7 @@ OWN_PARAMETERS = (
     "together", "widths", "side", "comparison", "spot", "reference", "triple", "beside", "samples",
     "checkpoints", "control", "matched", "epoch", "forks",
     "levels", "prune", "rewind", "last_layer", "of", "level", "layer", "order",
+    "compared", "xor_lam",
 )  # fmt: skip
 """Settings of single pages."""
 VIEW_PARAMETERS = ("lam", "split", "measure", "baseline", "pair", *OWN_PARAMETERS)
@@ -33,6 +34,7 @@ PAGES = {
     "pruning": "pruning",
     "transport": "pruning",
     "landscape": "triple",
+    "methods": "methods",
 }
 """Experiment → the page that shows it."""
 _UNSPELLED = {
@@ -40,6 +42,7 @@ _UNSPELLED = {
     "width": ("labels", "width"),
     "instability": ("labels", "method"),
     "landscape": ("labels", "levels"),
+    "methods": ("labels", "method"),
 }
 """Experiment → options that its page does not read; the names of loaded networks are those of the store."""
 
@@ -91,8 +94,8 @@ def link(config: Experiment, view: Mapping[str, object]) -> str:
         elif spec.name == "method":  # those that match all at once are chosen on the page
             words["method"] = [method for method in value if method not in TOGETHER]
             words["together"] = [method for method in value if method in TOGETHER]
-        elif value != ():
-            words[spec.name] = _spelled(value)
+        elif value != ():  # layers that are held stand in one text field
+            words[spec.name] = [" ".join(value)] if spec.name == "hold" else _spelled(value)
     if isinstance(config, Transport):  # at a level of the page's own experiment, which has the usual number or more
         words["levels"] = [str(max(config.level, Pruning.levels))]
     words.update({name: value if isinstance(value, list) else [str(value)] for name, value in view.items()})

@@ -16,8 +16,8 @@ FIRST = ("digits", "mlp", "default")
 BUILT_IN = ("digits", "moons", "spirals")
 SHAPE = ("width", "depth", "norm", "activation")
 _NUMBERS = (
-    "width", "epochs", "batch_size", "warmup", "restarts", "match_seed", "match_steps", "groups", "points",
-    "eval_images", "reset_images",
+    "width", "epochs", "batch_size", "warmup", "restarts", "match_seed", "match_images", "match_steps", "anneal_steps",
+    "groups", "points", "eval_images", "reset_images",
 )  # fmt: skip
 
 

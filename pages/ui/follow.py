@@ -12,9 +12,14 @@ from lmc.experiments import Instability, Many, Pruning, Trajectory, Triple
 from lmc.experiments.recipe import RECIPE_FIELDS
 from pages.ui.choices import FIRST, SHAPE, architectures, nearest_width, starts, suggested_recipe
 from pages.ui.controls import ALL, CHOICES
+from pages.ui.counterexample import START
+from pages.ui.methods import COMPARED
 from pages.ui.widths import SHOWN, default_of, usual_widths
 
-OWN = {"together": [], "comparison": SHOWN, "reference": "0", "triple": ALL, "control": "none", "matched": "weight"}
+OWN = {
+    "together": [], "comparison": SHOWN, "reference": "0", "triple": ALL, "control": "none", "matched": "weight",
+    "compared": COMPARED, "xor_lam": START,
+}  # fmt: skip
 """Where settings of single pages start; numbers at the default of their option."""
 FORGOTTEN = ("shown_method", "shown_layer", "beside", "spot", "of", "level", "layer", "order")
 """What is shown of a result starts at its first again."""

@@ -280,8 +280,9 @@ def _matching() -> Words:
         default=FIELDS["method"].default,
         key="method",
         bind="query-params",
-        help="How the hidden units of B are paired with those of A. No permutation is always shown. straight_through "
-        "and sinkhorn descend a loss step by step, which takes seconds and more.",
+        help="How the hidden units of B are paired with those of A. No permutation is always shown. straight_through, "
+        "sinkhorn and annealing descend a loss step by step, which takes seconds and more. On the page Methods this "
+        "choice does not matter: that page compares all of them.",
     )
     base = starts(*FIRST)
     with st.expander("Matching details", icon=":material/tune:"):
@@ -289,8 +290,14 @@ def _matching() -> Words:
             "method": methods or ["none"],
             "restarts": number("restarts", "Restarts", base["restarts"]),
             "match_seed": number("match_seed", "Match seed", base["match_seed"]),
+            "weight_kernel": [choice("weight_kernel", "Weight similarity")],
+            "weight_order": [choice("weight_order", "Order of the layers")],
+            "hold": text("hold", "Layers held fixed", base["hold"], "none, or such as layers.0"),
             "activation_kernel": [choice("activation_kernel", "Activation similarity")],
-            "match_steps": number("match_steps", "Steps of slow methods", base["match_steps"]),
+            "activation_layers": [choice("activation_layers", "Activations compared")],
+            "match_images": number("match_images", "Images to match on", base["match_images"]),
+            "match_steps": number("match_steps", "Steps of straight-through and Sinkhorn", base["match_steps"]),
+            "anneal_steps": number("anneal_steps", "Swaps that annealing tries", base["anneal_steps"]),
             "sinkhorn_loss": [choice("sinkhorn_loss", "Loss of Sinkhorn")],
             "groups": number("groups", "Most pairs", base["groups"]),
             "dtype": [choice("dtype", "Numbers")],
