@@ -58,14 +58,11 @@ def weight_matching(
     starts = [random_permutation(task.spec, draw) if k else first for k, draw in enumerate(draws)]
     climbs = [Climb(one, Course(watch if k == 0 else unseen)) for k, one in enumerate(starts)]
     ascent = Ascent(task, blocks_of(task, kernel))
-    room = _room(task)
-    for k in range(0, restarts, room):
-        ascent.begin(climbs[k : k + room])
     ways = [_ranks(order, draw, len(ascent.problems)) for draw in draws]
     if restarts > 1 and ascent.large:
         climbs = _roughly_first(ascent, climbs, ways, report)
     else:
-        _in_step(ascent, climbs, ways, room, report)
+        _in_step(ascent, climbs, ways, _room(task), report)
     best = _near(climbs, CLOSE)
     matches = [Match(climb.permutation, task.objective(climb.permutation), climb.course.steps) for climb in best]
     return max(matches, key=lambda match: match.objective if kernel == "dot" else match.history[-1])
@@ -79,6 +76,7 @@ def _in_step(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], roo
         def tell(share: float, before: int = k, count: int = len(some)) -> None:
             report((before + share * count) / len(climbs), f"start {before + 1} of {len(climbs)}")
 
+        ascent.begin(some)
         ascent.run(some, ways[k : k + room], tell)
 
 
@@ -86,6 +84,7 @@ def _roughly_first(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks
     """Lead all climbs on roughly, each in a thread, and then those to the end that may be the best; these."""
 
     def lead(k: int, check: Callable[[], None]) -> None:
+        ascent.begin(climbs[k : k + 1])
         ascent.run(climbs[k : k + 1], ways[k : k + 1], lambda _: check(), mode=Mode.ROUGH)
 
     def tell(done: int) -> None:
