@@ -30,6 +30,8 @@ class Limits:
         networks: seeds, or loaded networks; six make 15 pairs and 20 triples.
         points: on a segment.
         restarts: of weight matching.
+        match_steps: of straight-through and Sinkhorn matching.
+        anneal_steps: swaps of simulated annealing.
         side: steps along a side of a triangle.
         samples: random points inside a simplex.
         levels: of detail of a landscape.
@@ -43,6 +45,8 @@ class Limits:
     networks: int = 6
     points: int = 101
     restarts: int = 20
+    match_steps: int = 1_000
+    anneal_steps: int = 20_000
     side: int = 24
     samples: int = 200
     levels: int = 3
@@ -90,7 +94,8 @@ def check_limits(config: Experiment, limits: Limits | None) -> None:
         _check_count("seeds", config.seeds, limits.networks)
         _check_most("epochs", config.recipe.epochs, limits.epochs)
     _check_most("points", config.points, limits.points)
-    _check_most("restarts", config.restarts, limits.restarts)
+    for option in ("restarts", "match_steps", "anneal_steps"):
+        _check_most(option, getattr(config, option), getattr(limits, option))
     for option in ("side", "samples", "levels"):  # of some experiments
         _check_most(option, getattr(config, option, 0), getattr(limits, option))
     for option in ("eval_images", "match_images", "reset_images"):

@@ -41,11 +41,13 @@ def test_without_the_variable_nothing_is_limited(monkeypatch):
     networks=st.integers(2, 9),
     points=st.integers(2, 202),
     restarts=st.integers(1, 40),
+    steps=st.integers(1, 2_000),
+    swaps=st.integers(1, 40_000),
     images=st.integers(10, 20_000),
     dataset=st.sampled_from(["digits", "moons", "spirals", "mnist", "cifar10"]),
 )
 def test_a_config_is_refused_just_when_a_value_is_beyond_its_limit(
-    width, epochs, networks, points, restarts, images, dataset
+    width, epochs, networks, points, restarts, steps, swaps, images, dataset
 ):
     config = Pair(
         dataset=dataset,
@@ -54,6 +56,8 @@ def test_a_config_is_refused_just_when_a_value_is_beyond_its_limit(
         recipe=make_recipe(epochs=epochs),
         points=points,
         restarts=restarts,
+        match_steps=steps,
+        anneal_steps=swaps,
         eval_images=images,
     )
     beyond = {
@@ -63,6 +67,8 @@ def test_a_config_is_refused_just_when_a_value_is_beyond_its_limit(
         "epochs": epochs > 100,
         "points": points > 101,
         "restarts": restarts > 20,
+        "match_steps": steps > 1_000,
+        "anneal_steps": swaps > 20_000,
         "eval_images": images > 10_000,
     }
     error = refusal(config)

@@ -45,7 +45,7 @@ WORDS = {
         " ever more seldom. *Wins* on small networks that get the time for it: it asks for nothing but the loss, and "
         "may end below all others. *Fails* by numbers: 32 units in each of 3 layers can stand in about 10¹⁰⁶ orders, "
         "and it tries some thousands of swaps. Entezari et al. (2022), who conjectured that networks are connected "
-        "modulo permutation, used it, and found it to lower the barriers of wide networks only a little."
+        "modulo permutation, searched with it."
     ),
 }
 """Method → its paragraph; that of `none` is for `random` too."""

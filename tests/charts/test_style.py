@@ -60,7 +60,7 @@ def test_classes_stand_on_their_tints_and_apart() -> None:
     "group",
     [
         style.CLASS_COLORS,
-        ("none", "weight", "activation", "straight_through", "sinkhorn"),
+        ("none", "weight", "activation", "straight_through", "sinkhorn", "annealing"),
         ("A", "B", "C", "merged"),
     ],
 )
