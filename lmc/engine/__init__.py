@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 
 from lmc import experiments
-from lmc.engine.client import Engine, Partial, Status
+from lmc.engine.client import Begun, Engine, Status
 from lmc.engine.files import MAX_FILES, MAX_UPLOAD, check_files
 from lmc.errors import EngineError
 from lmc.experiments import Experiment
@@ -17,7 +17,7 @@ from lmc.experiments.work import Report, quiet
 from lmc.result import Result
 from lmc.store import Store
 
-__all__ = ["MAX_FILES", "MAX_UPLOAD", "Engine", "EngineError", "Partial", "Status", "check_files", "run"]
+__all__ = ["MAX_FILES", "MAX_UPLOAD", "Begun", "Engine", "EngineError", "Status", "check_files", "run"]
 
 
 def run(

@@ -48,7 +48,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Partial:
+class Begun:
     """What a run has so far: learning curves (network, label, epoch, split, loss, error), tables in columns, and the
     steps of the searches that go on (pair, method, seconds, value, group).
     """
@@ -106,9 +106,9 @@ class Engine:
             self._last.pop(id, None)
         return found
 
-    def partial(self, id: str) -> Partial:
+    def partial(self, id: str) -> Begun:
         """What the run has so far."""
-        return Partial(**self._ask("partial", {}, id=id))
+        return Begun(**self._ask("partial", {}, id=id))
 
     def cancel(self, id: str, session: str = "") -> bool:
         """Stop the run (True), unless another session looked a moment ago: then only this one lets go of it."""

@@ -27,7 +27,8 @@ _STOPPING: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanis
 class Job:
     """It ends with a value, with an error, or because it was stopped; every attempt has a key of its own.
 
-    `rows` are learning curves by network id and steps of searches by their name, `state` the last state that the training saved.
+    `rows` are learning curves by network id and steps of searches by their name,
+    `state` the last state that the training saved.
     """
 
     def __init__(self, cluster: Cluster, kind: str, id: str, device: str = "auto", data_dir: str | None = None) -> None:

@@ -48,6 +48,7 @@ class Speaker:
         self._call, self._worker = call, get_worker()
         self._stop, self._state = Event(call.key), Variable(call.key)
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._writing = threading.Lock()
         self._said = 0.0
         self.say(began=True)
 
@@ -67,12 +68,14 @@ class Speaker:
         return task is None or task.state in ("cancelled", "resumed")
 
     def recorded(self, name: str, rows: list[dict[str, Any]]) -> None:
-        self._rows.setdefault(name, []).extend(rows)
+        with self._writing:
+            self._rows.setdefault(name, []).extend(rows)
 
     def say(self, **message: Any) -> None:
         """Send this, and the rows since the last message."""
         self._said = time.monotonic()
-        rows, self._rows = self._rows, {}
+        with self._writing:  # a search may be heard from a thread of its own
+            rows, self._rows = self._rows, {}
         self._worker.log_event(self._call.topic, {"key": self._call.key, **message, "rows": rows})
 
     def load_state(self, name: str) -> bytes | None:  # noqa: ARG002 - a task trains one stack

@@ -101,7 +101,7 @@ class Experiment:
         high=10_000_000,
     )
     match_steps: int = option(300, "steps of straight_through and sinkhorn", low=1, high=100_000)
-    anneal_steps: int = option(10_000, "swaps that annealing tries", low=1, high=100_000_000)
+    anneal_steps: int = option(10_000, "swaps that annealing tries", low=1, high=1_000_000)
     sinkhorn_loss: str = option(
         "midpoint",
         "what sinkhorn minimises: the loss at the midpoint, that at random points between, or l2, the distance of the "

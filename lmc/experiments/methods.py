@@ -74,7 +74,7 @@ class Methods(Pair):
 
 def _compare(config: Methods, pair: tuple[Network | Loaded, ...], method: str, work: Work) -> Piece:
     from lmc.experiments.comparison import Comparison, matching_share
-    from lmc.matching.decidedness import entropies
+    from lmc.matching import entropies
 
     a, b = pair
     states = work.final_states(pair)
@@ -84,10 +84,11 @@ def _compare(config: Methods, pair: tuple[Network | Loaded, ...], method: str, w
     search = Search(config, method, "-".join(labels), work.reporting(part(work.report, 0.0, share)))
     match, seconds = search.timed(task)
     bench.require_same_function(match.permutation, task.b, f"the permutation of method {method}")
-    comparison.under(labels, method, task, match, part(work.report, share, 1.0))
+    comparison.under(labels, method, task, match, part(work.report, share, 0.95))
+    said = naming(f"pair {'-'.join(labels)}, {method}", part(work.report, 0.95, 1.0))
     decided = [
         {"permutation": group, "units": task.spec.groups[group], "entropy": entropy}
-        for group, entropy in entropies(task, match.permutation).items()
+        for group, entropy in entropies(task, match.permutation, said).items()
     ]
     piece = comparison.piece()
     piece.tables["methods"] = search.rows([{"seconds": seconds, "objective": match.objective}])

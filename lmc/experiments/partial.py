@@ -63,12 +63,12 @@ class Partial(Pair):
     def run_part(self, part: tuple[int, ...], work: Work) -> Piece:
         """One pair. Reports progress; may raise Stopped, or InputError if B cannot be widened."""
         from lmc.experiments.comparison import Comparison
-        from lmc.matching.widening import widened
+        from lmc.matching import widened
 
         a, b = (self.networks()[place] for place in part)
         states = [work.final_states([network])[network.id] for network in (a, b)]
         comparison = Comparison(self, work)
-        larger = widened(work.traced(b).spec, comparison.bench.traced.spec, states[1])
+        larger = widened(work.traced(b).spec, work.traced(a).spec, states[1])
         self._require_same_function(comparison.bench, work, b, states[1], larger)
         comparison.compare((a.label, b.label), states[0], larger, work.report)
         return comparison.piece()

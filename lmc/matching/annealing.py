@@ -69,8 +69,8 @@ class Chain:
         self.permutation = identity(task.spec)
         self.moves = moves_of(task.spec, names, task.inputs.device)
         self._judge, self.images = judge, judge.sample(IMAGES, draws)
-        self._kinds = torch.randint(max(1, len(self.moves)), (steps,), generator=draws).tolist()
-        self._places = torch.rand(steps, 2, dtype=torch.float64, generator=draws).tolist()
+        self._kinds = torch.randint(max(1, len(self.moves)), (steps,), generator=draws)
+        self._places = torch.rand(steps, 2, dtype=torch.float64, generator=draws)
         self._rises = torch.empty(steps, dtype=torch.float64).exponential_(generator=draws)
         self._shapes = {name: task.b[name].shape for name in names}
         self._fixed = {n: t for n, t in combine([task.a, task.b], centroid(2)).items() if n not in names}
@@ -92,7 +92,7 @@ class Chain:
         scale = sum(changes) / len(changes)
         first, last = TEMPERATURES
         temperatures = scale * first * (last / first) ** (torch.arange(steps) / max(1, steps - 1))
-        self._accepted = (temperatures * self._rises).tolist()
+        self._accepted = temperatures * self._rises
 
     def run(self, start: int, stop: int) -> Iterator[int]:
         """Take the steps from `start` to before `stop`; the number of the next one is yielded before every few."""
@@ -103,7 +103,7 @@ class Chain:
             swaps = [self._drawn(step) for step in range(start, min(start + self._size, stop))]
             rows = self._after(swaps)
             for used, loss in enumerate(self._losses(rows), 1):
-                if loss - self.loss <= self._accepted[start + used - 1]:
+                if loss - self.loss <= float(self._accepted[start + used - 1]):
                     move, i, j = swaps[used - 1]
                     self.permutation = move.permuted(self.permutation, i, j)
                     self._b, self.loss = rows[used - 1].clone(), loss
@@ -113,8 +113,8 @@ class Chain:
 
     def _drawn(self, step: int) -> tuple[Move, int, int]:
         """The swap of a step: its kind, and the two places."""
-        move = self.moves[self._kinds[step]]
-        return move, *move.places(*self._places[step])
+        move = self.moves[int(self._kinds[step])]
+        return move, *move.places(*self._places[step].tolist())
 
     def _after(self, swaps: Sequence[tuple[Move, int, int]]) -> Tensor:
         """The present network after each of some swaps, `[swaps, numbers]`."""
@@ -174,11 +174,13 @@ def moves_of(spec: PermutationSpec, names: Sequence[str], device: torch.device) 
     found = []
     for first, *inside in spec.together():
         blocks = spec.groups[first]
-        found.append(_move(spec, begins, (first, *inside), blocks, blocks, device))
+        if blocks > 1:
+            found.append(_move(spec, begins, (first, *inside), blocks, blocks, device))
         for name in inside:
             units = spec.groups[name]
-            found.append(_move(spec, begins, (name,), units, units // blocks, device))
-    return [move for move in found if move.block > 1]
+            if units > blocks:
+                found.append(_move(spec, begins, (name,), units, units // blocks, device))
+    return found
 
 
 def _move(

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from lmc.matching.assignment import assign_all, assign_among_likely, assign_together
 from lmc.matching.base import Course, Task
-from lmc.matching.similarity import Block, Kept, Link, Objective, Similarity, links_of
+from lmc.matching.similarity import Block, KeptTable, Link, Objective, Similarity, links_of
 from lmc.matching.visits import Mode, Ranks, Visits
 from lmc.permutation import Permutation
 from lmc.symmetry import PermutationSpec, Piece
 
-Tables = dict[tuple[str, int], Kept]  # of large groups, for every start
+Tables = dict[tuple[str, int], KeptTable]  # of large groups, for every start
 
 LARGE = 256  # units from which on tables are kept, and assignments look for likely partners first
 

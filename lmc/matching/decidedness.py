@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lmc.matching.base import Task
+from lmc.matching.base import Report, Task, quiet
 from lmc.matching.sinkhorn import balanced
 from lmc.permutation import Permutation, apply_permutation
 from lmc.stacking import State
@@ -17,7 +19,7 @@ TOLERANCE = 1e-6  # of the sums of rows, which should be 1
 ITERATIONS = 1_000
 
 
-def entropies(task: Task, permutation: Permutation) -> dict[str, float]:
+def entropies(task: Task, permutation: Permutation, report: Report = quiet) -> dict[str, float]:
     """How open the order of every group is, all other groups held: 1 if every partner is as good, 0 if decided.
 
     A unit is the m numbers that move with it, of A and of B under `permutation`. Scores are cosines of units of A and
@@ -31,17 +33,22 @@ def entropies(task: Task, permutation: Permutation) -> dict[str, float]:
     """
     moved = apply_permutation(task.spec, permutation, task.b)
     found = {}
-    for group in task.spec.groups:
+    for place, group in enumerate(task.spec.groups):
+        tell = partial(report, place / len(task.spec.groups), f"how decided {group} is")
         of_a, of_b = (_units(task.spec, group, state) for state in (task.a, moved))
         if of_a and group not in task.spec.blocks:
-            found[group] = _entropy(doubly_stochastic(_scores(torch.cat(of_a, 1), torch.cat(of_b, 1))))
+            found[group] = _entropy(in_balance(_scores(torch.cat(of_a, 1), torch.cat(of_b, 1)), tell))
     return found
 
 
-def doubly_stochastic(scores: Tensor) -> Tensor:
-    """The matrix of rows and columns that sum to 1 which Sinkhorn iterations make of exp(`scores`) `[units, units]`."""
+def in_balance(scores: Tensor, tell: Callable[[], None] = lambda: None) -> Tensor:
+    """The matrix of rows and columns that sum to 1 which Sinkhorn iterations make of exp(`scores`) `[units, units]`.
+
+    `tell` is called before every iteration.
+    """
     logs = scores
     for _ in range(ITERATIONS):
+        tell()
         logs = balanced(logs)
         if bool((logs.exp().sum(1) - 1).abs().max() <= TOLERANCE):
             break

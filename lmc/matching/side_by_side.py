@@ -5,13 +5,15 @@ A product of two matrices on two cores is less than twice as fast as on one; two
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
 
 LOOKING = 0.1  # seconds between two reports
+_TURN = threading.Lock()  # the number of threads is one for the whole process
 
 
 class _Abandoned(Exception):
@@ -30,20 +32,27 @@ def side_by_side(work: Callable[[int, Callable[[], None]], None], count: int, re
         if abandoned.is_set():
             raise _Abandoned
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            left = {pool.submit(work, k, check) for k in range(count)}
-            try:
-                while left:
-                    done, left = wait(left, timeout=LOOKING, return_when=FIRST_COMPLETED)
-                    for one in done:
-                        one.result()
-                    report(count - len(left))
-            except BaseException:
-                abandoned.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        torch.set_num_threads(threads)
+    with _all_threads() as threads, ThreadPoolExecutor(threads) as pool:
+        left = {pool.submit(work, k, check) for k in range(count)}
+        try:
+            while left:
+                done, left = wait(left, timeout=LOOKING, return_when=FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+                report(count - len(left))
+        except BaseException:
+            abandoned.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextlib.contextmanager
+def _all_threads() -> Iterator[int]:
+    """How many threads torch had; while this lasts it has one in each. One caller at a time."""
+    with _TURN:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)

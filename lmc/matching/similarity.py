@@ -99,9 +99,11 @@ def links_of(blocks: Iterable[Block]) -> dict[str, list[Link]]:
 
 
 @dataclass
-class Kept:
-    """The table of one start, the scores in it `likely_from`, the indices of its links when it was computed last, and
-    how often it was only updated.
+class KeptTable:
+    """The table of one start.
+
+    `likely` are the scores from which on partners are likely (see `likely_from`), when the table was computed anew;
+    `indices` those of the links that it stands for now; `updates` how often it was updated since.
     """
 
     table: Tensor
@@ -128,13 +130,13 @@ class Similarity:
         """The tables `[starts, units of A, units of B]` of these starts."""
         return self._anew([link.index(orders, starts) for link in self.links], len(starts))
 
-    def table(self, orders: Permutation, start: Tensor, kept: Kept | None) -> Kept:
+    def table(self, orders: Permutation, start: Tensor, kept: KeptTable | None) -> KeptTable:
         """The table of one start (an index `[1]`); of one that was kept, what has moved since is replaced."""
         indices = [link.index(orders, start)[0] for link in self.links]
         moved = [] if kept is None else [kept.moved(k, index) for k, index in enumerate(indices)]
         if kept is None or kept.updates >= MANY or max(moved, default=0.0) > MUCH:
             table = self._anew([index[None] for index in indices], 1)[0]
-            return Kept(table, likely_from(table), indices)
+            return KeptTable(table, likely_from(table), indices)
         if any(moved):
             for link, before, after, share in zip(self.links, kept.indices, indices, moved, strict=True):
                 if share:

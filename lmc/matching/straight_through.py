@@ -41,11 +41,16 @@ def straight_through(
     """
     course = Course(watch)
     judge = Judge(task.traced, task.inputs, task.labels)
-    start = weight_matching(task, seed=seed, restarts=restarts).permutation
+    start = weight_matching(task, seed=seed, restarts=restarts, report=before(report)).permutation
     middle = centroid(2)
     descent = Descent(judge, [task.a, task.b], [start], middle, course)
     (found,) = descent.run(lambda: middle[0], steps, generator("straight_through", seed), report)
     return Match(found, task.objective(found), course.steps)
+
+
+def before(report: Report) -> Report:
+    """A report for what comes before the first step: it takes no share."""
+    return lambda _, text: report(0.0, f"weight matching, {text}")
 
 
 class Descent:

@@ -7,7 +7,7 @@ import numpy as np
 from lmc.matching.base import Course, Report, quiet
 from lmc.matching.judge import Judge
 from lmc.matching.many import ManyMatch, ManyTask
-from lmc.matching.straight_through import STEPS, Descent
+from lmc.matching.straight_through import STEPS, Descent, before
 from lmc.matching.weight import weight_matching
 from lmc.permutation import identity
 from lmc.seeds import generator, seed_for
@@ -31,7 +31,10 @@ def straight_through_many(
     """
     judge = Judge(task.traced, task.inputs, task.labels)
     count, numbers = len(task.states), np.random.default_rng(seed_for("straight_through_many", seed))
-    start = [weight_matching(task.pair(0, j), seed=seed, restarts=restarts).permutation for j in range(1, count)]
+    start = [
+        weight_matching(task.pair(0, j), seed=seed, restarts=restarts, report=before(report)).permutation
+        for j in range(1, count)
+    ]
     fixed = np.random.default_rng(seed_for("straight_through_many judged", count))
     judged = np.concatenate([centroid(count), random_weights(count, JUDGED, fixed)])
     descent = Descent(judge, task.states, start, judged, Course())

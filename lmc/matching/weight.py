@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,10 +38,10 @@ def weight_matching(
     """Maximise ⟨θ_A, π(θ_B)⟩ by coordinate ascent: one group at a time is an assignment problem.
 
     Blocks and the groups in them (heads, with their query/key and value units) are one problem. One whose neighbours
-    have not moved since it was solved is left alone, as solving it again could not change it. Ends when no group can
-    gain more than rounding, all similarities computed anew and all assignments solved among all units. The first start
-    is `start` (the identity if it is left out), further `restarts` are seeded random permutations; the best objective
-    wins.
+    have not moved since it was solved is left alone, as solving it again could not change it. Large groups are assigned
+    among likely partners first. Ends when no group can gain more than rounding, all partners looked at; of many starts
+    of large networks only those that may be the best are led to such an end. The first start is `start` (the identity
+    if it is left out), further `restarts` are seeded random permutations; the best objective wins.
 
     The `kernel` cosine takes every tensor once for each axis along which units lie, their weights in it scaled to
     length 1 (nnperm's cosine kernel, made one objective for all groups); the steps then have its values. In every
@@ -91,10 +92,23 @@ def _roughly_first(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks
         report(0.95 * done / len(climbs), f"{done} of {len(climbs)} starts done")
 
     side_by_side(lead, len(climbs), tell)
-    best = _near(climbs, CLOSE_ROUGHLY)
-    own = [ways[climbs.index(climb)] for climb in best]
-    ascent.run(best, own, lambda _: report(0.95, "the best to the end"), mode=Mode.EXACT)
+    best = _different(_near(climbs, CLOSE_ROUGHLY))
+    for k, climb in enumerate(best):
+        tell_end = partial(_tell, report, 0.95 + 0.05 * k / len(best), f"start {k + 1} of the best {len(best)}")
+        ascent.run([climb], [ways[climbs.index(climb)]], tell_end, mode=Mode.EXACT)
     return best
+
+
+def _tell(report: Report, share: float, text: str, _: float) -> None:
+    report(share, text)
+
+
+def _different(climbs: Sequence[Climb]) -> list[Climb]:
+    """One of those that have come to the same permutation."""
+    found: dict[bytes, Climb] = {}
+    for climb in climbs:
+        found.setdefault(b"".join(order.numpy().tobytes() for order in climb.permutation.values()), climb)
+    return list(found.values())
 
 
 def _near(climbs: Sequence[Climb], share: float) -> list[Climb]:

@@ -193,6 +193,31 @@ def test_partial_refuses_what_does_not_fit(options, said):
         Partial(**{**QUICK, "width": 12, **options})
 
 
+def test_layers_can_be_held_there_too(store):
+    config = Partial(**{**QUICK, "width": 12}, narrow=5, hold=("layers.0",), seeds=(0, 1), method=("weight",))
+    assert set(lmc.run(config, store=store, device="cpu").frame("layers")["permutation"]) == {"layers.1", "layers.2"}
+
+
+def test_networks_of_one_unit_have_nothing_to_search(store):
+    result = lmc.run(Methods(**{**QUICK, "width": 1}, seeds=(0, 1)), store=store, device="cpu")
+    barriers = result.frame("barriers")
+    assert barriers.groupby(["pair", "split"])["loss_barrier"].nunique().eq(1).all()
+    assert (result.frame("agreement")["agreement"] == 1).all() and (result.frame("decided")["entropy"] == 0).all()
+
+
+def test_the_layers_that_are_compared_reach_activation_matching(store):
+    """A residual stream has several nonlinearities."""
+    shape = {"arch": "resnet", "width": 4, "depth": 8, "recipe": make_recipe(epochs=1), "eval_images": 100}
+    found = []
+    for layers in ("last", "all"):
+        config = Pair(**shape, activation_layers=layers, seeds=(0, 1), method=("activation",), match_images=200)
+        work = Work(store, torch.device("cpu"))
+        states = work.final_states(config.networks())
+        match = find(Bench(config, work).task(*(states[n.id] for n in config.networks())), "activation", config)
+        found.append([order.tolist() for order in match.permutation.values()])
+    assert found[0] != found[1]
+
+
 def test_norms_that_share_statistics_are_refused(store):
     config = Partial(**{**QUICK, "width": 12}, narrow=5, norm="layer", seeds=(0, 1))
     with pytest.raises(InputError, match="norm: layer cannot be used"):

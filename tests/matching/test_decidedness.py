@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import entropy
 
 from lmc.matching.base import Task
-from lmc.matching.decidedness import doubly_stochastic, entropies
+from lmc.matching.decidedness import entropies, in_balance
 from lmc.matching.weight import weight_matching
 from lmc.permutation import apply_permutation, compose, identity, invert, random_permutation
 from lmc.symmetry import Fixed, Group, PermutationSpec, trace
@@ -54,13 +54,13 @@ def test_the_numbers_are_numpy_s(task):
         assert found == pytest.approx(written_out(task, permutation), abs=1e-5)
 
 
-def test_the_soft_permutation_is_doubly_stochastic():
+def test_the_soft_permutation_is_in_balance():
     scores = 3 * torch.randn(20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    matrix = doubly_stochastic(scores)
+    matrix = in_balance(scores)
     assert (matrix.sum(0) - 1).abs().max() < 1e-12 and (matrix.sum(1) - 1).abs().max() <= 1e-6
     ratios = (matrix.log() - scores).numpy()  # a number for every row and one for every column are all that changed
     assert np.abs(ratios - ratios[:1] - ratios[:, :1] + ratios[0, 0]).max() < 1e-9
-    hard = doubly_stochastic(2000 * torch.eye(20, dtype=torch.float64)[torch.randperm(20)])
+    hard = in_balance(2000 * torch.eye(20, dtype=torch.float64)[torch.randperm(20)])
     assert torch.isfinite(hard).all() and torch.isin(hard, torch.tensor([0.0, 1.0], dtype=torch.float64)).all()
 
 

@@ -64,3 +64,13 @@ def test_a_report_can_stop_it():
     with pytest.raises(KeyboardInterrupt):
         side_by_side(work, 4, report)
     assert time.perf_counter() - before < 3
+
+
+def test_two_callers_take_turns():
+    """The number of threads is one for the whole process: whoever comes second would find it at 1."""
+    first = threading.Thread(target=side_by_side, args=(lambda k, check: time.sleep(0.1), 2, lambda done: None))
+    first.start()
+    time.sleep(0.03)
+    side_by_side(lambda k, check: None, 2, lambda done: None)
+    first.join()
+    assert torch.get_num_threads() == 2

@@ -118,6 +118,7 @@ def test_many_updates_do_not_add_up(made, monkeypatch):
     for k in range(3 * similarity.MANY):
         kept = tables.table(stacked([drawn[k % STARTS]]), torch.tensor([0]), kept)
         most = max(most, kept.updates)
+        assert torch.allclose(kept.table, expected(task, drawn[k % STARTS], group), atol=1e-11)
     assert most == similarity.MANY or not tables.links
 
 

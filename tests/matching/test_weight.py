@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lmc.errors import Stopped
 from lmc.matching import ascent, assignment, no_matching, random_matching, weight_matching
+from lmc.matching.visits import Mode
 from lmc.matching.weight import ascend
 from lmc.permutation import agreement, apply_permutation, compose, identity, invert, random_permutation, validate
 from lmc.seeds import generator
@@ -359,6 +360,37 @@ def test_reports_and_can_be_stopped(pair):
 
     with pytest.raises(Stopped):
         weight_matching(pair, report=stop)
+
+
+def test_many_large_starts_report_and_can_be_stopped(family, counted_as_large):
+    networks = family(40)
+    task = networks.task(networks.start(0), networks.start(1))
+    shares = []
+    weight_matching(task, restarts=6, report=lambda share, text: shares.append(share))
+    assert shares == sorted(shares) and 0 < shares[-1] <= 1
+    threads = torch.get_num_threads()
+
+    def stop(share, text):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        weight_matching(task, restarts=6, report=stop)
+    assert torch.get_num_threads() == threads
+
+
+def test_starts_that_come_to_the_same_end_are_finished_once(family, counted_as_large, monkeypatch):
+    networks, finished = family(40), []
+    a = networks.start(0)
+    _, b = networks.permute(1, a)
+    run = ascent.Ascent.run
+
+    def counted(self, climbs, ranks, report, *, mode=Mode.WHOLE):
+        finished.extend(climbs if mode is Mode.EXACT else ())
+        run(self, climbs, ranks, report, mode=mode)
+
+    monkeypatch.setattr(ascent.Ascent, "run", counted)
+    weight_matching(networks.task(a, b), restarts=6)
+    assert len(finished) == 1
 
 
 @pytest.mark.parametrize("options", [{"kernel": "linear"}, {"order": "sideways"}])
