@@ -13,7 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
 from lmc.charts.growing_curves import growing_rows
-from lmc.engine import Engine, Partial
+from lmc.engine import Begun, Engine
 from lmc.experiments import Experiment
 
 FRESH = 0.8  # seconds for which an answer is good enough for everybody
@@ -40,7 +40,7 @@ def so_far(runs: Engine, config: Experiment, names: Mapping[str, str]) -> SoFar:
         found = runs.partial(config.id)
         tables = {name: pd.DataFrame(table) for name, table in found.tables.items()}
         steps = pd.DataFrame(found.steps)
-        return None if found == Partial() else SoFar(_sendable(found.curves, names), tables, steps)
+        return None if found == Begun() else SoFar(_sendable(found.curves, names), tables, steps)
 
     found: SoFar = _shared(config.id).get(ask, SoFar())
     return found
