@@ -21,15 +21,21 @@ def identity(spec: PermutationSpec) -> Permutation:
     return {name: torch.arange(size) for name, size in spec.groups.items()}
 
 
-def random_permutation(spec: PermutationSpec, generator: torch.Generator) -> Permutation:
-    """A uniform draw for every group, on the generator's device.
+def random_permutation(spec: PermutationSpec, generator: torch.Generator, share: float = 1.0) -> Permutation:
+    """A uniform draw for every group, on the generator's device; below 1, only a `share` of the units may move.
 
-    Groups are drawn in the order of their names, so that the order of `spec.groups` changes nothing; those that lie in
-    blocks last.
+    That is a share of every group, at least two units. Groups are drawn in the order of their names, so that the order
+    of `spec.groups` changes nothing; those that lie in blocks last.
     """
 
     def draw(size: int) -> Tensor:
-        return torch.randperm(size, generator=generator, device=generator.device)
+        order = torch.randperm(size, generator=generator, device=generator.device)
+        if share >= 1:
+            return order
+        chosen = order[: max(2, round(share * size))]
+        kept = torch.arange(size, device=generator.device)
+        kept[chosen] = chosen[torch.randperm(len(chosen), generator=generator, device=generator.device)]
+        return kept
 
     drawn = {name: draw(size) for name, size in sorted(spec.groups.items()) if name not in spec.blocks}
     for name, blocks in sorted(spec.blocks.items()):

@@ -287,3 +287,22 @@ def test_json_keeps_blocks(seed: int) -> None:
     again = PermutationSpec.from_json(json.loads(json.dumps(BLOCKED.to_json())))
     assert again == BLOCKED and again.blocks == BLOCKED.blocks and again.together() == BLOCKED.together()
     assert equal(random_permutation(again, torch.Generator().manual_seed(seed)), blocked(seed))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_share_of_the_units_moves(share):
+    spec = PermutationSpec(
+        groups={"a": 100, "one": 1, "heads": 4, "units": 40},
+        axes={"w": (Group("a", 100), Group("units", 40)), "h": (Group("heads", 4), Group("one", 1))},
+        parameters=("w", "h"),
+        blocks={"units": "heads"},
+    )
+    still = []
+    for seed in range(20):
+        drawn = random_permutation(spec, torch.Generator().manual_seed(seed), share)
+        validate(spec, drawn)
+        still.append(group_agreement(drawn, identity(spec)))
+        again = random_permutation(spec, torch.Generator().manual_seed(seed), share)
+        assert all(torch.equal(again[name], order) for name, order in drawn.items())
+    assert min(found["a"] for found in still) >= 1 - share - 1e-9
+    assert max(found["a"] for found in still) < 1 and min(found["heads"] for found in still) < 1

@@ -14,7 +14,7 @@ from lmc.charts import style
 from lmc.charts.methods_names import CANVASES, beside, names_chart
 from lmc.charts.summary import Table, check_measure, choose_rows, frame, mean_interval, pair_barriers
 
-CONTROLS = ("none", "random")
+UNSEARCHED = ("none", "random")
 """Methods that look for nothing."""
 _ROOM = 0.27  # of the width, for the name of the slowest
 _ERROR_TICKS = (0, style.CONNECTED, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
@@ -31,8 +31,9 @@ def tradeoff_chart(
 ) -> Any:
     """Mean barrier against mean time of each method, from the tables `path` and `methods`; times on a logarithmic axis.
 
-    Lines are 95% intervals over the pairs, of one pair ± `resolution`. No permutation takes no time: a line across.
-    Methods that none beats in both are joined by a step line.
+    Upright lines are 95% intervals over the pairs, of one pair ± `resolution`; level lines reach from the fastest pair
+    to the slowest. No permutation takes no time: a line across. Methods that none beats in both are joined by a step
+    line.
     """
     rows = method_means(path, methods, split=split, measure=measure, baseline=baseline, resolution=resolution)
     none, found = rows[rows["method"] == "none"], rows[rows["method"] != "none"]
@@ -48,7 +49,10 @@ def tradeoff_chart(
 def method_means(
     path: Table, methods: Table, *, split: str, measure: str, baseline: str = "line", resolution: float | None = None
 ) -> pd.DataFrame:
-    """Columns method, name, barrier, low, high, seconds, fast, slow, pairs, text, between, time: means over pairs."""
+    """Columns method, name, barrier, low, high, seconds, fast, slow, pairs, text, between, time: means over pairs.
+
+    `low` and `high` are the 95% interval of the barrier, `fast` and `slow` the least and the most time of a pair.
+    """
     columns = ["pair", "method", "split", "lam", check_measure(measure)]
     barriers = pair_barriers(choose_rows(frame(path, columns), "split", split), measure, baseline)
     times = frame(methods, ["pair", "method", "seconds"])
@@ -57,9 +61,10 @@ def method_means(
         seconds = times.loc[times["method"] == method, "seconds"].to_numpy(float)
         if not len(seconds):
             continue
-        found, took = mean_interval(barriers[method], resolution), mean_interval(seconds)
+        found = mean_interval(barriers[method], resolution)
         low, high = max(found.low, 0.0), max(found.high, 0.0)
-        rows.append((method, found.mean, low, high, took.mean, max(took.low, seconds.min()), took.high, len(seconds)))
+        took = (seconds.mean(), seconds.min(), seconds.max())
+        rows.append((method, found.mean, low, high, *took, len(seconds)))
     names = ["method", "barrier", "low", "high", "seconds", "fast", "slow", "pairs"]
     data = pd.DataFrame(rows, columns=names)
     return data.assign(
@@ -145,7 +150,7 @@ def _threshold(measure: str, left: float, x: alt.X, y: alt.Y) -> list[alt.Chart]
 def front(rows: pd.DataFrame) -> list[str]:
     """The methods that no other beats both in time and in barrier, the fastest first; controls are none of them."""
     best, found = math.inf, []
-    matched = rows[~rows["method"].isin(CONTROLS)]
+    matched = rows[~rows["method"].isin(UNSEARCHED)]
     for row in matched.sort_values(["seconds", "barrier"]).to_dict("records"):
         if row["barrier"] < best:
             best = row["barrier"]
@@ -163,7 +168,7 @@ def _front(rows: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
 
 
 def _marks(rows: pd.DataFrame, x: alt.X, y: alt.Y, *, several: bool) -> list[alt.Chart]:
-    tips = [("name", "Method"), ("text", "Barrier"), ("between", "Interval"), ("time", "Time"), ("pairs", "Pairs")]
+    tips = [("name", "Method"), ("text", "Barrier"), ("between", "Its interval"), ("time", "Time"), ("pairs", "Pairs")]
     base = alt.Chart(rows).encode(color=alt.Color("color:N", scale=None))
     marks = [base.mark_rule(strokeWidth=3, opacity=0.6).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")]
     if several:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmc.charts.methods import CONTROLS, duration, front, method_means
+from lmc.charts.methods import UNSEARCHED, duration, front, method_means
 from lmc.charts.style import readable
 from lmc.charts.summary import Interval, Table, choose_rows, frame, mean_interval, pair_barriers
 
@@ -31,7 +31,7 @@ def methods_answer(
     """
     means = method_means(path, methods, split=split, measure=measure, baseline=baseline, resolution=resolution)
     rows: dict[str, _Row] = {str(row["method"]): row for row in _records(means)}
-    found = [row for method, row in rows.items() if method not in CONTROLS]
+    found = [row for method, row in rows.items() if method not in UNSEARCHED]
     barrier = f"{split} {measure} barrier"
     aside = _aside(rows, measure)
     if not found:

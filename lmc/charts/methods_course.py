@@ -24,6 +24,7 @@ _POINTS = 80  # times at which means over pairs are taken
 _SHORTEST = 1e-3  # seconds; what comes before stands at the left end
 _MOST_NAMES = 8  # layers that are all named in the legend
 _START = "Start"
+_LIKENESS = {"dot": "Inner product", "cosine": "Sum of cosines"}  # by the kernel of weight matching
 
 
 # The loss halfway against time
@@ -63,7 +64,7 @@ def course_rows(
     """
     parts = [] if course is None else _lines(frame(course, ("pair", "method", "seconds", "value")), methods, mean)
     if path is not None and times is not None:
-        parts.append(_at_once(path, times, methods))
+        parts.append(at_once(path, times, methods))
     rows = pd.concat([pd.DataFrame(columns=["method", *COLUMNS]).astype({"seconds": float, "value": float}), *parts])
     return rows.assign(name=rows["method"].map(style.method_label))[list(COLUMNS)].reset_index(drop=True)
 
@@ -101,8 +102,11 @@ def _mean(searches: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return clipped(rows, "loss") if len(searches) > 2 else rows[["seconds", "value"]]
 
 
-def _at_once(path: Table, times: Table, methods: Sequence[str]) -> pd.DataFrame:
-    """A mark for each method that looks at no loss: mean time, and mean train loss halfway."""
+def at_once(path: Table, times: Table, methods: Sequence[str]) -> pd.DataFrame:
+    """A mark for each method that looks at no loss: mean time, and mean train loss halfway.
+
+    Empty where no point of the path lies halfway, as with an even number of them.
+    """
     half = frame(path, ("pair", "method", "split", "lam", "loss"))
     half = half[(half["lam"] == 0.5) & (half["split"] == "train")]
     took = frame(times, ("pair", "method", "seconds"))
@@ -162,14 +166,17 @@ def _describe_course(rows: pd.DataFrame) -> str:
 # Weight matching step by step
 
 
-def objective_chart(course: Table, *, pair: str, names: Mapping[str, str] | None = None) -> Any:
-    """The inner product of A and the reordered B after every step of weight matching, by the layer that was reordered.
+def objective_chart(course: Table, *, pair: str, names: Mapping[str, str] | None = None, kernel: str = "dot") -> Any:
+    """The likeness of A and the reordered B after every step of weight matching, by the layer that was reordered.
 
-    From the table `course`; `names` says what to call its groups.
+    From the table `course`; `names` says what to call its groups. Likeness is the inner product, or with the `kernel`
+    cosine the sum of the cosines of the units' weights.
     """
+    likeness = _LIKENESS[kernel]
     rows = objective_rows(course, pair=pair, names=names)
     layers = [layer for layer in dict.fromkeys(rows["layer"]) if layer != _START]
-    layers = [layer for layer in (names or {}).values() if layer in layers] or layers
+    named = [layer for layer in (names or {}).values() if layer in layers]
+    layers = [*named, *(layer for layer in layers if layer not in named)]
     colors = alt.Scale(domain=[_START, *layers], range=[style.INK, *style.layer_colors(len(layers))])
     shown = layers if len(layers) <= _MOST_NAMES else [layers[0], layers[len(layers) // 2], layers[-1]]
     legend = style.top_legend(
@@ -180,17 +187,17 @@ def objective_chart(course: Table, *, pair: str, names: Mapping[str, str] | None
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[low - room, high + room], nice=False, zero=False),
-        axis=style.value_axis("loss", "Inner product of A and B", format=",.0f" if high - low > 8 else ".2f"),
+        axis=style.value_axis("loss", f"{likeness} of A and B", format=",.0f" if high - low > 8 else ".2f"),
     )
     x = alt.X("step:Q", scale=alt.Scale(padding=16, nice=False), axis=alt.Axis(title="Step", tickMinStep=1, grid=False))
     tips = [alt.Tooltip("layer:N", title="Reordered"), alt.Tooltip("step:Q", title="Step")]
-    tips += [alt.Tooltip("value:Q", title="Inner product", format=".2f"), alt.Tooltip("time:N", title="After")]
+    tips += [alt.Tooltip("value:Q", title=likeness, format=".2f"), alt.Tooltip("time:N", title="After")]
     base = alt.Chart(rows).encode(x=x, y=y)
     line = base.mark_line(color=style.INK, opacity=0.4, strokeWidth=2, interpolate="step-after")
     dot = base.mark_circle(size=160, opacity=1)
     chart = alt.layer(line, dot.encode(color=alt.Color("layer:N", scale=colors, legend=legend), tooltip=tips))
     steps = int(rows["step"].max())
-    words = f"Inner product of A and B's reordered weights over {steps} steps of weight matching: from {low:.2f} to \
+    words = f"{likeness} of A's and B's reordered weights over {steps} steps of weight matching: from {low:.2f} to \
 {high:.2f}."
     return style.finish(chart, words, height=320)
 

@@ -14,12 +14,15 @@ from lmc.matching.base import Course, Match, Report, Task, Watch, quiet, unseen
 from lmc.matching.side_by_side import side_by_side
 from lmc.matching.similarity import Block
 from lmc.matching.visits import Mode, Ranks
-from lmc.permutation import Permutation, identity, random_permutation
+from lmc.permutation import Permutation, compose, identity, random_permutation
 from lmc.seeds import generator
+from lmc.symmetry import PermutationSpec
 
 KERNELS = ("dot", "cosine")
 ORDERS = ("random", "forward", "backward")
 NUMBERS = 2**24  # of one tensor, of all starts together
+GENERATION = 10  # starts that do not know of each other
+SHARES = (0.1, 0.15, 0.2, 0.3)  # of the units that are shuffled
 CLOSE = 1e-5  # of a value: as far as two starts may seem apart by rounding alone
 CLOSE_ROUGHLY = 5e-4  # as much as a start that was solved roughly may still gain
 
@@ -40,8 +43,11 @@ def weight_matching(
     Blocks and the groups in them (heads, with their query/key and value units) are one problem. One whose neighbours
     have not moved since it was solved is left alone, as solving it again could not change it. Large groups are assigned
     among likely partners first. Ends when no group can gain more than rounding, all partners looked at; of many starts
-    of large networks only those that may be the best are led to such an end. The first start is `start` (the identity
-    if it is left out), further `restarts` are seeded random permutations; the best objective wins.
+    of large networks only those that may be the best are led to such an end.
+
+    The first start is `start` (the identity if it is left out). Of further `restarts` the first nine, and every tenth
+    after them, are seeded random permutations; the others begin where the best of the tens before them ended, with a
+    share of the units shuffled (iterated local search, Lourenço et al. 2003). The best objective wins.
 
     The `kernel` cosine takes every tensor once for each axis along which units lie, their weights in it scaled to
     length 1 (nnperm's cosine kernel, made one objective for all groups); the steps then have its values. In every
@@ -54,19 +60,37 @@ def weight_matching(
     for name, value, known in (("kernel", kernel, KERNELS), ("order", order, ORDERS)):
         if value not in known:
             raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
+    ascent, room = Ascent(task, blocks_of(task, kernel)), _room(task)
     draws = [generator("weight_matching", seed, k) for k in range(restarts)]
-    first = identity(task.spec) | (start or {})
-    starts = [random_permutation(task.spec, draw) if k else first for k, draw in enumerate(draws)]
-    climbs = [Climb(one, Course(watch if k == 0 else unseen)) for k, one in enumerate(starts)]
-    ascent = Ascent(task, blocks_of(task, kernel))
     ways = [_ranks(order, draw, len(ascent.problems)) for draw in draws]
-    if restarts > 1 and ascent.large:
-        climbs = _roughly_first(ascent, climbs, ways, report)
-    else:
-        _in_step(ascent, climbs, ways, _room(task), report)
-    best = _near(climbs, CLOSE)
-    matches = [Match(climb.permutation, task.objective(climb.permutation), climb.course.steps) for climb in best]
+    roughly = restarts > 1 and ascent.large
+    best, climbs = identity(task.spec) | (start or {}), list[Climb]()
+    for k in range(0, restarts, GENERATION):
+        places = range(k, min(k + GENERATION, restarts))
+        born = [Climb(_start(task.spec, i, best, draws[i]), Course(unseen if i else watch)) for i in places]
+        own, tell = ways[k : k + len(born)], _part(report, k / restarts, (k + len(born)) / restarts)
+        if roughly:
+            _roughly(ascent, born, own, tell)
+        else:
+            _in_step(ascent, born, own, room, tell)
+        climbs += born
+        best = max(climbs, key=lambda climb: climb.value).permutation
+    near = _near(_to_the_end(ascent, climbs, ways, report) if roughly else climbs, CLOSE)
+    matches = [Match(climb.permutation, task.objective(climb.permutation), climb.course.steps) for climb in near]
     return max(matches, key=lambda match: match.objective if kernel == "dot" else match.history[-1])
+
+
+def _start(spec: PermutationSpec, place: int, best: Permutation, draws: torch.Generator) -> Permutation:
+    """Where a start begins; `best` is the best end of the generations before, or where all begins."""
+    if place == 0:
+        return best
+    if place < GENERATION or place % GENERATION == 0:
+        return random_permutation(spec, draws)
+    return compose(random_permutation(spec, draws, SHARES[place % len(SHARES)]), best)
+
+
+def _part(report: Report, begin: float, end: float) -> Report:
+    return lambda share, text: report(begin + (end - begin) * share, text)
 
 
 def _in_step(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], room: int, report: Report) -> None:
@@ -81,26 +105,27 @@ def _in_step(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], roo
         ascent.run(some, ways[k : k + room], tell)
 
 
-def _roughly_first(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], report: Report) -> list[Climb]:
-    """Lead all climbs on roughly, each in a thread, and then those to the end that may be the best; these."""
+def _roughly(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], report: Report) -> None:
+    """Lead all climbs on roughly, each in a thread."""
 
     def lead(k: int, check: Callable[[], None]) -> None:
         ascent.begin(climbs[k : k + 1])
         ascent.run(climbs[k : k + 1], ways[k : k + 1], lambda _: check(), mode=Mode.ROUGH)
 
-    def tell(done: int) -> None:
-        report(0.95 * done / len(climbs), f"{done} of {len(climbs)} starts done")
+    side_by_side(lead, len(climbs), lambda done: report(done / len(climbs), f"{done} of {len(climbs)} starts done"))
 
-    side_by_side(lead, len(climbs), tell)
+
+def _to_the_end(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], report: Report) -> list[Climb]:
+    """Those that may be the best, each led on until it is exact."""
     best = _different(_near(climbs, CLOSE_ROUGHLY))
     for k, climb in enumerate(best):
-        tell_end = partial(_tell, report, 0.95 + 0.05 * k / len(best), f"start {k + 1} of the best {len(best)}")
-        ascent.run([climb], [ways[climbs.index(climb)]], tell_end, mode=Mode.EXACT)
+        said = f"start {k + 1} of the best {len(best)}"
+        ascent.run([climb], [ways[climbs.index(climb)]], partial(_tell, report, said), mode=Mode.EXACT)
     return best
 
 
-def _tell(report: Report, share: float, text: str, _: float) -> None:
-    report(share, text)
+def _tell(report: Report, text: str, _: float) -> None:
+    report(1.0, text)
 
 
 def _different(climbs: Sequence[Climb]) -> list[Climb]:
