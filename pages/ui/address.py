@@ -47,6 +47,11 @@ _UNSPELLED = {
 """Experiment → options that its page does not read; the names of loaded networks are those of the store."""
 
 
+def has_page(config: Experiment) -> bool:
+    """Whether a page shows this experiment; those without one run on the command line only."""
+    return config.name in PAGES
+
+
 def lenient(words: Mapping[str, Sequence[str]]) -> tuple[Pair, list[str]]:
     """The config that the words spell, with defaults where they cannot be used, and a sentence for each of those."""
     kept = {name: list(given) for name, given in words.items()}

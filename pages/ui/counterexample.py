@@ -60,6 +60,7 @@ def _words() -> str:
         "**What it means.** Reordering can undo one thing only: that two networks hold the *same* parts in different "
         "places. These two solve the task with *different* parts, and no order turns a sum into a difference. So the "
         "claim cannot hold for all pairs of good networks. It is about those that training finds: wide networks, "
-        "trained with SGD or Adam, seem to be mostly of the same parts. Nobody has proved why. Git Re-Basin (Ainsworth "
-        "et al. 2022) gives an example of this kind in its appendix A.6."
+        "trained with SGD or Adam, seem to be mostly of the same parts. This is proved only in special cases, such as "
+        "very wide networks with one hidden layer. Git Re-Basin (Ainsworth et al. 2022) gives an example of this kind "
+        "in its appendix A.6."
     )

@@ -46,6 +46,6 @@ def _built(name: str, shows: tuple[Hashable, ...], _make: Callable[[], Any]) -> 
     """What Vega-Lite and a screen reader get; `name` and `shows` are the key under which it is kept."""
     chart = _make()
     with alt.data_transformers.disable_max_rows():
-        spec = chart.to_dict()
+        spec = chart.to_dict(validate=False)
     spec["datasets"] = {key: pd.DataFrame(rows) for key, rows in spec.get("datasets", {}).items()}
     return spec, describe(chart)

@@ -16,7 +16,7 @@ from lmc.experiments import Experiment, Pruning, dataset_info, get_architecture
 from lmc.experiments.spelling import command
 from lmc.library import Entry, Library, Use, comparison, fitting, training
 from lmc.limits import limits
-from pages.ui.address import link
+from pages.ui.address import has_page, link
 from pages.ui.classroom import NO_DELETION
 from pages.ui.figures import show
 from pages.ui.rows import choose_rows
@@ -214,7 +214,7 @@ def _used_in(uses: Sequence[Use]) -> None:
     for use in uses[:MOST_USES]:
         config = use.value()
         text = plain(_use_in_words(use))
-        lines.append(f"- [{text}]({address_of(config)})" if config else f"- {text}")
+        lines.append(f"- [{text}]({address_of(config)})" if config and has_page(config) else f"- {text}")
     st.markdown("\n".join(lines))
     if len(uses) > MOST_USES:
         st.caption(f"The newest {MOST_USES} of {len(uses)}.")

@@ -20,14 +20,19 @@ from pages.ui.choices import BUILT_IN
 from pages.ui.controls import ALL, View
 from pages.ui.figures import show
 from pages.ui.match import layer_names
-from pages.ui.own import Check, check_among
+from pages.ui.own import Check, check_among, check_between
 from pages.ui.progress import Partly
 from pages.ui.runs import known_networks
 
 COMPARED = [method for method in METHODS if method != "random"]
-CHECKS: dict[str, Check] = {"compared": check_among("compared", list(METHODS))}
+CHECKS: dict[str, Check] = {
+    "compared": check_among("compared", list(METHODS)),
+    "xor_lam": check_between("xor_lam", 0.0, 1.0),
+}
 """What the address may ask of this page."""
-WIDE, MANY = 64, 3  # the widest networks, and the most pairs, that are compared without being asked
+MANY = 3  # the most pairs that are compared without being asked
+MOST = {"width": 64, "depth": 6, "restarts": 20, "match_steps": 300, "anneal_steps": 10_000}
+"""The most of each that is computed without being asked, so that an address alone starts no huge search."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,9 @@ def comparison_of(picked: Pair, methods: Sequence[str]) -> Methods:
 
 
 def quick(config: Methods) -> bool:
-    """Whether every method takes seconds: annealing takes minutes of wide networks, and of convolutional ones."""
-    small = config.dataset in BUILT_IN and config.arch == "mlp" and config.width <= WIDE
-    return small and len(config.members()) <= MANY
+    """Whether every method takes seconds; see `MOST`."""
+    small = config.dataset in BUILT_IN and config.arch == "mlp" and len(config.members()) <= MANY
+    return small and all(getattr(config, name) <= most for name, most in MOST.items())
 
 
 def computed(config: Methods) -> Methods:
@@ -119,8 +124,8 @@ def _searched(config: Methods) -> str:
         )
     if "annealing" in config.method:
         said += (
-            f" annealing tries {config.anneal_steps:,} swaps, which takes minutes where networks are wide or "
-            "convolutional: leave it out above to be faster."
+            f" annealing tries {config.anneal_steps:,} swaps, which takes minutes of wide networks, or hours of deep "
+            "convolutional ones: leave it out above to be faster."
         )
     return said
 
@@ -157,7 +162,8 @@ def _draw_searches(
         return
     spec, text = _frame_of_searches(methods)
     st.vega_lite_chart(spec={**spec, "datasets": {ROWS: rows}}, width="stretch", key="growing_course", alt=text)
-    st.caption("The lowest loss so far, halfway between A and the reordered B. ◆: methods that look at no loss.")
+    marks = " ◆: methods that look at no loss." * bool((rows["kind"] == "mark").any())
+    st.caption(f"The lowest loss so far, halfway between A and the reordered B.{marks}")
 
 
 def _draw_steps(steps: pd.DataFrame, config: Methods) -> None:
@@ -166,7 +172,7 @@ def _draw_steps(steps: pd.DataFrame, config: Methods) -> None:
     if len(rows):
         rows = rows[rows["pair"] == rows["pair"].iloc[0]]
         names = layer_names(sorted(rows["group"].dropna()))
-        chart = partial(objective_chart, rows, pair=str(rows["pair"].iloc[0]), names=names)
+        chart = partial(objective_chart, rows, pair=str(rows["pair"].iloc[0]), names=names, kernel=config.weight_kernel)
         show("objective_so_far", chart, config.id, len(rows), rows["pair"].iloc[0])
         st.caption(f"Weight matching on pair {rows['pair'].iloc[0]}, layer by layer.")
 

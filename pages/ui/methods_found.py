@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from lmc.charts.barrier import path_chart
-from lmc.charts.methods import CONTROLS, tradeoff_chart
+from lmc.charts.methods import UNSEARCHED, tradeoff_chart
 from lmc.charts.methods_answer import methods_answer
-from lmc.charts.methods_course import DESCENTS, course_chart, objective_chart
+from lmc.charts.methods_course import DESCENTS, at_once, course_chart, objective_chart
 from lmc.charts.methods_maps import agreement_chart, decided_chart
 from lmc.experiments import Methods, dataset_info
 from lmc.result import Result
@@ -19,6 +19,14 @@ from pages.ui.controls import ALL
 from pages.ui.figures import show
 from pages.ui.match import layer_names
 from pages.ui.methods import Shown
+
+LIKENESS = {"dot": "inner product", "cosine": "sum of cosines"}
+"""Weight similarity → what the steps of weight matching are."""
+_STEPS_IN_WORDS = {
+    "dot": "The inner product is the sum over all weights of A's times B's: the larger, the nearer the two networks.",
+    "cosine": "For every unit and every tensor the cosine between A's weights and B's is taken, and all are summed: "
+    "the larger, the more alike are the units that stand in the same place.",
+}
 
 
 class Found:
@@ -35,7 +43,7 @@ class Found:
     @property
     def methods(self) -> list[str]:
         """The chosen methods but for the controls."""
-        return [method for method in self.shown.methods if method not in CONTROLS]
+        return [method for method in self.shown.methods if method not in UNSEARCHED]
 
     @property
     def pairs(self) -> int:
@@ -67,11 +75,17 @@ def show_tradeoff(found: Found) -> None:
     st.subheader("What time buys", anchor=False)
     look = found.shown.look(found.config)
     show("tradeoff_chart", lambda: tradeoff_chart(found.table("path"), found.table("methods"), **look), *found.key)
-    several = f" Marks are means over {found.pairs} pairs{', lines their 95% intervals' * (found.pairs > 2)}."
+    words = (
+        f" Marks are means over {found.pairs} pairs, and upright lines "
+        f"{'their 95% intervals' if found.pairs > 2 else 'reach from the lower barrier to the higher'}. Level lines "
+        "reach from the fastest pair to the slowest."
+    )
     st.caption(
         "Lower is better, further left is cheaper. The thin line joins the methods that no other beats in both. Time: "
         f"the search alone, without training and measuring, on {found.result.made_with.get('device', 'one machine')}; "
-        f"of quick methods the fastest of up to five runs.{several * (found.pairs > 1)}"
+        f"of quick methods the fastest of up to five runs.{words * (found.pairs > 1)} Times are those of the machine "
+        "that computed the result. In the app each worker has one thread, and other searches may have run beside "
+        "this one and slowed it down."
     )
 
 
@@ -87,13 +101,20 @@ def show_searches(found: Found) -> None:
         )
         images = min(config.match_images, dataset_info(config.dataset).train_images)
         st.caption(
-            "Lines: the lowest loss so far of the network halfway between A and the reordered B, on a quarter of "
-            f"{images:,} training {noun(config)} that the search does not learn from. ◆: methods that look at no loss, "
-            f"where they end; their loss halfway is that on {measured(config, 'train'):,} training {noun(config)}."
-            + _of_sinkhorn(config)
+            "Lines: the lowest loss so far of the network halfway between A and the reordered B. It is measured on "
+            f"training {noun(config)} that the search does not learn from: at most a quarter of {images:,}, and at "
+            f"most 2,000.{_of_marks(found)}{_of_sinkhorn(config)}"
         )
     if "weight" in found.methods:
         _show_steps(found)
+
+
+def _of_marks(found: Found) -> str:
+    """On the marks in the chart; there are none without a point halfway, as with an even number of points."""
+    if at_once(found.table("path"), found.table("methods"), found.shown.methods).empty:
+        return ""
+    images = f"{measured(found.config, 'train'):,} training {noun(found.config)}"
+    return f" ◆: methods that look at no loss, where they end; their loss halfway is that on {images}."
 
 
 def _of_sinkhorn(config: Methods) -> str:
@@ -105,21 +126,24 @@ def _of_sinkhorn(config: Methods) -> str:
 
 
 def _show_steps(found: Found) -> None:
-    pair, names = found.view.one, _names(found)
+    pair, names, kernel = found.view.one, _names(found), found.config.weight_kernel
     if not names:
         return
     st.markdown("**Weight matching, layer by layer**")
-    show("objective_chart", lambda: objective_chart(found.table("course"), pair=pair, names=names), *found.key)
+    show(
+        "objective_chart",
+        lambda: objective_chart(found.table("course"), pair=pair, names=names, kernel=kernel),
+        *found.key,
+    )
     st.caption(
-        f"Pair {pair}. At every step one layer of B is put into its best order while the others wait. The inner "
-        "product is the sum over all weights of A's times B's: the larger, the nearer the two networks. The search "
-        "ends when no layer can gain."
+        f"Pair {pair}. At every step one layer of B is put into its best order while the others wait. "
+        f"{_STEPS_IN_WORDS[kernel]} The search ends when no layer can gain."
     )
 
 
 def show_orders(found: Found) -> None:
     """Whether the methods find the same order, and whether there is one order to be found."""
-    names = _names(found)
+    names = layer_names(_layers(found))
     if not names or not found.methods:
         return
     shown = [method for method in found.shown.methods if method != "random"]
@@ -144,6 +168,11 @@ def _mean(found: Found) -> str:
     return f", mean over {found.pairs} pairs" if found.pairs > 1 else ""
 
 
+def _layers(found: Found) -> list[str]:
+    """The groups of units that can move; blocks of them, such as attention heads, are not among these."""
+    return list(found.result.tables["decided"]["permutation"])
+
+
 def _names(found: Found) -> dict[str, str]:
-    """Group → layer in words; empty where no unit can move."""
-    return layer_names(list(found.result.tables["decided"]["permutation"]))
+    """Group → its name in words, of all that weight matching reorders: layers, then blocks of units."""
+    return layer_names([*_layers(found), *found.result.frame("course")["group"].dropna()])

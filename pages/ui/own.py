@@ -54,6 +54,11 @@ def check_among(name: str, allowed: list[str]) -> Check:
     return partial(check_choice, name, choices=allowed)
 
 
+def check_between(name: str, low: float, high: float) -> Check:
+    """A number from `low` to `high`."""
+    return lambda word: check_number(name, value_of(word), {"low": low, "high": high}, whole=False)
+
+
 def _refused(name: str, check: Check) -> list[str]:
     notes = []
     for word in st.query_params.get_all(name):

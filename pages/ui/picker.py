@@ -42,6 +42,10 @@ from pages.ui.runs import known_networks
 from pages.ui.widgets import choice, number, select, text
 
 Words = dict[str, list[str]]
+HELD = (
+    "Layers whose units keep their order under every method, by their names in the network and set apart by spaces: "
+    "layers.0 is what charts call Layer 1, blocks.1.conv1 what they call Block 2 conv1."
+)
 
 
 def choose() -> None:
@@ -292,7 +296,7 @@ def _matching() -> Words:
             "match_seed": number("match_seed", "Match seed", base["match_seed"]),
             "weight_kernel": [choice("weight_kernel", "Weight similarity")],
             "weight_order": [choice("weight_order", "Order of the layers")],
-            "hold": text("hold", "Layers held fixed", base["hold"], "none, or such as layers.0"),
+            "hold": text("hold", "Layers held fixed", base["hold"], "none, or such as layers.0", HELD),
             "activation_kernel": [choice("activation_kernel", "Activation similarity")],
             "activation_layers": [choice("activation_layers", "Activations compared")],
             "match_images": number("match_images", "Images to match on", base["match_images"]),

@@ -18,6 +18,7 @@ from lmc.experiments.spelling import command
 from lmc.limits import limits
 from lmc.listing import size
 from lmc.store import SHIPPED, Kept, Store
+from pages.ui.address import has_page
 from pages.ui.library import address_of
 from pages.ui.live import overview
 from pages.ui.progress import LET_GO, doing, in_words, turn, watching
@@ -94,7 +95,7 @@ def _ended(rows: Sequence[dict[str, Any]]) -> None:
     lines = []
     for row in rows[:MOST_ENDED]:
         config = value(row)
-        words = f"[{said(row)}]({address_of(config)})" if config else said(row)
+        words = f"[{said(row)}]({address_of(config)})" if config and has_page(config) else said(row)
         why = plain(row["error"]) if row["state"] == "failed" else "cancelled"
         icon = ":material/error:" if row["state"] == "failed" else ":material/cancel:"
         lines.append(f"{icon} {words}: {why}")
@@ -311,6 +312,8 @@ def said(row: dict[str, Any]) -> str:
 
 
 def _open(config: Experiment, id: str, *, primary: bool = False) -> None:
+    if not has_page(config):
+        return
     st.link_button(
         "Open",
         address_of(config),

@@ -10,7 +10,7 @@ from pages.ui.curves import learning_curves
 from pages.ui.downloads import show_tables, table_file, take_away
 from pages.ui.figures import show
 from pages.ui.methods import CHECKS, Shown, begins, compared_control, comparison_of, computed, draw_so_far
-from pages.ui.methods_found import Found, show_orders, show_searches, show_tradeoff
+from pages.ui.methods_found import LIKENESS, Found, show_orders, show_searches, show_tradeoff
 from pages.ui.methods_words import methods_in_words
 from pages.ui.own import note_refused
 from pages.ui.picker import current, show_notes
@@ -21,7 +21,7 @@ TABLES = {
     "methods": "Seconds of every search, and the inner product of A and the reordered B",
     "agreement": "Share of units that two methods place the same",
     "decided": "How open the order of every layer is: 0 decided, 1 any order would do",
-    "course": "The steps of the searches: of weight the inner product, of the others the lowest loss so far",
+    "course": "The steps of the searches: of weight the {likeness}, of the others the lowest loss so far",
     "path": "Path",
 }
 
@@ -76,7 +76,9 @@ st.divider()
 limit_of_the_claim()
 
 if result is not None:
-    show_tables(methods, {text: lambda name=name: found.table(name) for name, text in TABLES.items()})
+    likeness = LIKENESS[config.weight_kernel]
+    titles = {name: text.format(likeness=likeness) for name, text in TABLES.items()}
+    show_tables(methods, {text: lambda name=name: found.table(name) for name, text in titles.items()})
     take_away(
         config,
         result,

@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,17 @@ from lmc.engine import Engine
 ROOT = Path(__file__).resolve().parents[2]
 FOLDED = ("tables", "words", "curves")
 """What is drawn only when a visitor opens it; it is open here."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_searched_once():
+    """Streamlit looks through all installed packages for components whenever a test opens the app; here only once."""
+    from streamlit.components.v2 import manifest_scanner
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="module")

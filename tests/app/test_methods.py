@@ -1,5 +1,6 @@
 """The methods page: an answer that agrees with its tables, searches as they go, and the limit of the claim."""
 
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
@@ -10,8 +11,10 @@ import lmc
 from lmc.charts.methods import duration
 from lmc.charts.style import percent
 from lmc.experiments import METHODS, Methods, Pair, make_recipe
+from pages.ui import figures
 from pages.ui.address import link
-from pages.ui.methods import COMPARED, computed, cost, quick
+from pages.ui.methods import COMPARED, MOST, computed, cost, quick
+from pages.ui.methods_found import _names
 from pages.ui.methods_words import WORDS
 from tests.app.test_pair import charts, text
 
@@ -24,6 +27,22 @@ OWN = {
 CONFIG = Methods(**OWN, method=METHODS)
 WITHOUT_RESULT = 2
 """The charts of the counter-example are there in any case."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_a_hurry():
+    """A chart is built once for all tests of this module, and no search is repeated to time it well."""
+    kept, build, patch = {}, figures._built.__wrapped__, pytest.MonkeyPatch()
+
+    def built(name, shows, make):
+        if (name, shows) not in kept:
+            kept[name, shows] = build(name, shows, make)
+        return kept[name, shows]
+
+    patch.setattr(figures, "_built", built)
+    patch.setattr("lmc.experiments.methods.RUNS", 1)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +81,8 @@ def test_the_answer_says_what_the_tables_say(app, result):
     assert f"{percent(barrier(result, best))}" in answer(test) and percent(barrier(result, "none")) in answer(test)
     assert duration(times[best]) in answer(test) and duration(times[fastest]) in answer(test)
     assert "360 test images: 0.01 of error is 3.6 of them" in text(test) and "on cpu" in text(test)
+    assert "each worker has one thread" in text(test) and "Level lines" not in text(test)
+    assert "at most a quarter of 200, and at most 2,000. ◆: methods that look at no loss" in text(test)
     words = f"python -m lmc methods --method {' '.join(COMPARED)}".split()
     words += [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert sorted(test.code[0].value.split()) == sorted(words)
@@ -77,7 +98,9 @@ def test_measure_and_split_change_the_numbers(app, result):
 
 def test_another_choice_of_methods_needs_no_run(app, result, nothing_runs, store, monkeypatch):
     monkeypatch.setenv("LMC_STORE", str(store))
-    test = clean(app("methods", **SMALL))
+    test = clean(app("methods", **SMALL, method=["random"]))
+    assert len(charts(test)) == 6 + 1 + WITHOUT_RESULT, "the method of the picker does not matter"
+    assert test.multiselect(key="compared").value == COMPARED
     test.multiselect(key="compared").set_value(["none", "random", "weight"]).run()
     assert "Computing" not in text(clean(test)) and "Random permutation" in str(charts(test)[0])
     assert f"Weight matching leaves a test error barrier of {percent(barrier(result, 'weight'))}" in answer(test)
@@ -89,12 +112,6 @@ def test_another_choice_of_methods_needs_no_run(app, result, nothing_runs, store
     assert "No permutation" not in str(charts(clean(test))[:3]) and "without a permutation" not in answer(test)
     test.multiselect(key="compared").set_value([]).run()
     assert len(charts(clean(test))) == 6 + 1 + WITHOUT_RESULT, "nothing chosen is everything"
-
-
-def test_the_method_of_the_picker_does_not_matter(app, result, nothing_runs, store, monkeypatch):
-    monkeypatch.setenv("LMC_STORE", str(store))
-    test = clean(app("methods", **SMALL, method=["random"]))
-    assert len(charts(test)) == 6 + 1 + WITHOUT_RESULT and test.multiselect(key="compared").value == COMPARED
 
 
 def test_a_link_opens_the_same_page(app, result):
@@ -114,16 +131,29 @@ def test_several_pairs_are_means_and_one_can_be_chosen(app, store):
     test = clean(app("methods", **SMALL, seeds="0 1 2"))
     assert "means over 3 pairs with 95% intervals" in answer(test)
     assert percent(barrier(result, "none")) in answer(test) and "mean over 3 pairs" in text(test)
+    assert "Level lines reach from the fastest pair to the slowest" in text(test)
     test.selectbox(key="pair").set_value("1-2").run()
     rows = result.frame("barriers")
     one = rows[(rows["pair"] == "1-2") & (rows["split"] == "test")].set_index("method")["error_barrier"]
     assert percent(one["none"]) in answer(clean(test)) and "means over" not in answer(test)
 
 
-def test_one_layer_is_enough(app, store):
-    lmc.run(Methods(**OWN, depth=1, method=METHODS), store=store, device="cpu")
-    test = clean(app("methods", **SMALL, depth="1"))
+def test_one_layer_is_enough_and_another_similarity_is_named(app, store):
+    config = Methods(**{**OWN, "points": 4}, depth=1, weight_kernel="cosine", method=METHODS)
+    lmc.run(config, store=store, device="cpu")
+    test = clean(app("methods", **{**SMALL, "points": "4"}, depth="1", weight_kernel="cosine"))
     assert len(charts(test)) == 6 + 1 + WITHOUT_RESULT and "Layer 1" in str(charts(test)[5])
+    assert "Sum of cosines of A and B" in str(charts(test)[3]) and "The inner product is" not in text(test)
+    assert "the cosine between A's weights and B's is taken" in text(test)
+    assert "of weight the sum of cosines" in text(test)
+    assert "◆" not in text(test), "of four points none lies halfway"
+
+
+def test_heads_have_their_names_too():
+    course = pd.DataFrame({"group": [None, "blocks.0.mlp", "blocks.0#heads"]})
+    result = SimpleNamespace(tables={"decided": {"permutation": ["blocks.0.mlp"]}}, frame=lambda name: course)
+    names = {"blocks.0.mlp": "Block 1 mlp", "blocks.0#heads": "Block 1 heads"}
+    assert _names(SimpleNamespace(result=result)) == names
 
 
 def test_where_no_unit_can_move_there_is_no_order(app, store):
@@ -142,10 +172,12 @@ def test_loaded_networks(app, store, stored):
 
 
 def test_bad_values_in_the_address_fall_back_with_a_note(app, result):
-    test = clean(app("methods", **SMALL, compared=["weight", "magic"], pair="7-8"))
+    test = clean(app("methods", **SMALL, compared=["weight", "magic"], pair="7-8", xor_lam="7"))
     notes = " ".join(warning.value for warning in test.warning)
     assert "compared: magic cannot be used; choose one of: none, random, weight" in notes
     assert "pair: 7-8 cannot be used" in notes and charts(test)
+    assert "xor_lam: 7 cannot be used; a number from 0 to 1 would be right" in notes
+    assert test.slider(key="xor_lam").value == 0.5
 
 
 # While it is computed
@@ -194,6 +226,7 @@ def test_what_would_take_long_begins_with_a_button(app, nothing_runs):
     assert "trains **2 networks** of width 256, each for 60 epochs on 1,437 images" in text(test)
     assert "**6 methods** look at **1 pair**" in text(test) and f"{Methods.anneal_steps:,} swaps" in text(test)
     assert "straight_through and sinkhorn take 300 steps" in text(test)
+    assert "minutes of wide networks, or hours of deep convolutional ones" in text(test)
     test.button(key="ask_methods").click().run()
     assert "Computing" in text(test)
 
@@ -205,6 +238,15 @@ def test_small_networks_begin_at_once_with_all_methods(app, nothing_runs):
     many = Methods(seeds=(0, 1, 2, 3))
     assert not quick(many) and not quick(Methods(dataset="moons", width=128)) and not quick(Methods(arch="cnn"))
     assert computed(many) == many
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_an_address_starts_no_huge_search(name):
+    assert quick(Methods(**{name: MOST[name]})) and not quick(Methods(**{name: MOST[name] + 1}))
+
+
+def test_every_method_has_its_words():
+    assert WORDS.keys() | {"random"} == set(METHODS)
 
 
 def test_networks_that_are_there_cost_nothing(result):

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+import lmc
 from lmc.engine import Status
-from lmc.experiments import INSTANT, Pair, Width
+from lmc.experiments import EXPERIMENTS, INSTANT, Pair, Partial, Width, make_recipe
 from lmc.store import SHIPPED, Store
 from pages.ui import live, progress, run_list
+from pages.ui.address import PAGES, has_page
 from pages.ui.run_list import CHOSEN, Known, table
 from pages.ui.runs import computed
 
@@ -142,6 +144,31 @@ def test_a_run_over_widths_has_no_width_but_names_its_widths(filled):
     store.save_result(replace(one, id=wide.id, experiment="width", config=wide.to_json()))
     shown = test.run().dataframe[0].value.set_index("Result")["Width"]
     assert pd.isna(shown["Widths 8 to 64 of seeds 0, 1, 2"]) and shown["Pair of seeds 0, 1"].iloc[0] == 16
+
+
+def test_a_result_without_a_page_is_listed_and_not_opened(filled, app):
+    assert EXPERIMENTS.keys() - PAGES.keys() == {"partial"}
+    test, store = filled(0)
+    config = Partial(width=6, narrow=3, recipe=make_recipe(epochs=1), points=3, method=("weight",))
+    lmc.run(config, store=store.root, device="cpu")
+    test.run()
+    place = list(test.dataframe[0].value["Result"]).index("Partial of seeds 0, 1")
+    choose(test, place)
+    assert not test.exception and not has_page(config)
+    assert test.code[0].value.startswith("python -m lmc partial") and not test.get("link_button")
+    assert "pin_results" in keys(test)
+    networks = app("networks")
+    rows = networks.dataframe[0].value
+    choose(networks, list(rows["Width"]).index(3))
+    assert not networks.exception and "- Partial of seeds 0, 1 on digits" in text(networks)
+
+
+def test_an_experiment_without_a_page_fails_in_words(monkeypatch):
+    said = []
+    monkeypatch.setattr(run_list.st, "markdown", said.append)
+    row = {"experiment": "partial", "config": Partial().to_json(), "state": "failed", "error": "no room"}
+    run_list._ended([row])
+    assert said[1].startswith(":material/error: Partial") and "](" not in said[1]
 
 
 def test_an_empty_store_lists_the_shipped_results_which_are_not_deleted(filled):

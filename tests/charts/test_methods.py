@@ -8,11 +8,22 @@ import pytest
 
 from lmc.charts import describe
 from lmc.charts.export import fixed_spec, to_svg
-from lmc.charts.methods import duration, front, method_means, time_range, tradeoff_chart
+from lmc.charts.methods import UNSEARCHED, duration, front, method_means, time_range, tradeoff_chart
 from lmc.charts.methods_answer import methods_answer
-from lmc.charts.methods_course import ROWS, course_chart, course_rows, growing_course, objective_chart, objective_rows
+from lmc.charts.methods_course import (
+    AT_ONCE,
+    DESCENTS,
+    ROWS,
+    course_chart,
+    course_rows,
+    growing_course,
+    objective_chart,
+    objective_rows,
+)
 from lmc.charts.methods_maps import agreement_chart, agreement_means, decided_chart, decided_means
 from lmc.charts.methods_names import CANVASES, beside
+from lmc.experiments import INSTANT
+from lmc.experiments import METHODS as ALL_METHODS
 
 METHODS = ("none", "weight", "activation", "straight_through", "sinkhorn", "annealing")
 PEAK = {
@@ -119,7 +130,7 @@ def test_means_are_over_pairs_with_their_interval() -> None:
     half = 4.302652729911275 * 0.01 / np.sqrt(3)  # t with 2 degrees of freedom
     sinkhorn = rows.loc["sinkhorn"]
     assert sinkhorn[["barrier", "low", "high"]].tolist() == pytest.approx([0.21, 0.21 - half, 0.21 + half])
-    assert sinkhorn["seconds"] == pytest.approx(8.0) and sinkhorn["fast"] == 4.0  # the interval ends at the fastest
+    assert sinkhorn[["seconds", "fast", "slow"]].tolist() == pytest.approx([8.0, 4.0, 12.0])
     assert sinkhorn[["text", "time", "pairs"]].tolist() == ["21%", "8 s", 3]
     one = method_means(path(), times(), split="test", measure="error", resolution=0.02).set_index("method")
     assert one.loc["weight", ["low", "high"]].tolist() == pytest.approx([0.28, 0.32])
@@ -184,6 +195,11 @@ def test_times_in_words_and_on_their_axis() -> None:
 # The searches
 
 
+def test_all_methods_are_accounted_for() -> None:
+    assert set(DESCENTS) == set(ALL_METHODS) - set(INSTANT)
+    assert {*AT_ONCE, *UNSEARCHED} == set(INSTANT)
+
+
 def test_searches_keep_the_steps_that_change_something() -> None:
     rows = course_rows(course(), path(), times(), methods=METHODS)
     sinkhorn = rows[(rows["name"] == "Sinkhorn") & (rows["kind"] == "line")]
@@ -236,6 +252,24 @@ def test_steps_of_weight_matching_are_those_of_one_pair_by_layer() -> None:
     assert "2 steps of weight matching: from 40.00 to 56.00" in describe(objective_chart(course(), pair="0-0"))
     with pytest.raises(ValueError, match="the table has: 0-0"):
         objective_rows(course(), pair="7-8")
+
+
+def test_groups_without_a_name_keep_their_dots() -> None:
+    heads = course()[:1].assign(group="blocks.0#heads", value=60.0)
+    table = pd.concat([course(), heads])
+    spec = fixed_spec(objective_chart(table, pair="0-0", names=NAMES))
+    (domain,) = (
+        layer["encoding"]["color"]["scale"]["domain"] for layer in spec["layer"] if "color" in layer["encoding"]
+    )
+    assert domain == ["Start", "Layer 1", "Layer 2", "blocks.0#heads"]
+    named = objective_chart(table, pair="0-0", names={**NAMES, "blocks.0#heads": "Block 1 heads"})
+    assert ">Block 1 heads</text>" in to_svg(named)
+
+
+def test_what_is_summed_is_named() -> None:
+    chart = objective_chart(course(), pair="0-0", kernel="cosine")
+    assert ">Sum of cosines of A and B</text>" in to_svg(chart) and describe(chart).startswith("Sum of cosines")
+    assert ">Inner product of A and B</text>" in to_svg(objective_chart(course(), pair="0-0"))
 
 
 # Agreement and decidedness
