@@ -128,7 +128,8 @@ class Ascent:
     def __init__(self, task: Task, blocks: Sequence[Block]) -> None:
         self.device = task.inputs.device
         links = links_of(blocks)
-        self.problems = [Problem(task.spec, groups, links) for groups in task.spec.together()]
+        together = [groups for groups in task.spec.together() if links.keys() & set(groups)]
+        self.problems = [Problem(task.spec, groups, links) for groups in together]
         self.large = any(problem.large for problem in self.problems)
         self._objective = Objective(links)
         self._tolerance = 8 * torch.finfo(task.a[task.spec.parameters[0]].dtype).eps * _scale(blocks)
@@ -180,7 +181,7 @@ class Ascent:
         return [Visit(problem, place, self._index(part), exact, orders, kept) for part in parts]
 
     def _stacked(self, climbs: Sequence[Climb]) -> Permutation:
-        groups = [group for problem in self.problems for group in problem.groups]
+        groups = climbs[0].permutation
         return {g: torch.stack([climb.permutation[g] for climb in climbs]).to(self.device) for g in groups}
 
     def _index(self, starts: Iterable[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from lmc.errors import Stopped
-from lmc.matching import ascent, assignment, no_matching, random_matching, weight_matching
+from lmc.matching import Task, ascent, assignment, no_matching, random_matching, weight_matching
 from lmc.matching.visits import Mode
 from lmc.matching.weight import ascend
 from lmc.permutation import agreement, apply_permutation, compose, identity, invert, random_permutation, validate
 from lmc.seeds import generator
+from lmc.symmetry import Group, PermutationSpec
 
 SEEDS = range(20)
 
@@ -417,3 +419,16 @@ def test_groups_that_are_held_keep_their_order(family, held):
     assert partial.objective(match.permutation) <= networks.task(a, task.b).objective(match.permutation)
     with pytest.raises(KeyError):
         networks.traced.holding(["layers.9"])
+
+
+def test_a_group_that_no_parameter_has_stays(family):
+    """Its units are in a buffer alone, so there is nothing to match them by."""
+    networks = family(6)
+    spec = networks.spec
+    axes = {**spec.axes, "seen": (Group("buffer", 3),)}
+    more = PermutationSpec({**spec.groups, "buffer": 3}, axes, spec.parameters)
+    states = [{**networks.start(seed), "seen": torch.arange(3.0)} for seed in (0, 1)]
+    traced = dataclasses.replace(networks.traced, spec=more)
+    match = weight_matching(Task(traced, *states, networks.data.train_x), restarts=3)
+    validate(more, match.permutation)
+    assert match.objective >= weight_matching(networks.task(networks.start(0), networks.start(1))).objective - 1e-6
