@@ -76,7 +76,8 @@ BAD = [
     (["--arch", "vgg9"], "--arch: vgg9 cannot be used; choose one of: mlp, cnn, vgg, resnet, vit."),
     (
         ["--method", "magic"],
-        "--method: magic cannot be used; choose one of: none, random, weight, activation, straight_through, sinkhorn.",
+        "--method: magic cannot be used; choose one of: none, random, weight, activation, straight_through, sinkhorn, "
+        "annealing.",
     ),
     (
         ["--recipe", "magic"],
@@ -203,6 +204,7 @@ def test_load_refuses_bad_options_in_one_line(tmp_path, capfd, monkeypatch, opti
 @pytest.mark.slow
 def test_an_interrupt_ends_with_130_and_keeps_finished_networks(tmp_path):
     call = ["pair", "--seeds", *map(str, range(6)), "--width", "8", "--epochs", "400", "--store", str(tmp_path)]
+    call += ["--method", "sinkhorn", "--match-steps", "5000"]  # it would go on for a while after the training
     process = subprocess.Popen(
         [sys.executable, "-m", "lmc", *call], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import lmc
 from lmc import InputError, Pair
 from lmc.experiments import METHODS, make_recipe
-from lmc.experiments.base import SINKHORN_LOSSES
+from lmc.experiments.base import ACTIVATION_LAYERS, SINKHORN_LOSSES, WEIGHT_KERNELS, WEIGHT_ORDERS
 from lmc.experiments.spelling import arguments, command, parse, spell
 
 BAD = [
@@ -92,6 +92,12 @@ CONFIGS = st.builds(
     method=st.lists(st.sampled_from(METHODS), min_size=1).map(tuple),
     points=st.integers(2, 50),
     match_steps=st.integers(1, 500),
+    anneal_steps=st.integers(1, 500),
+    match_images=st.integers(10, 500),
+    hold=st.lists(st.sampled_from(["layers.0", "layers.1"])).map(tuple),
+    weight_kernel=st.sampled_from(WEIGHT_KERNELS),
+    weight_order=st.sampled_from(WEIGHT_ORDERS),
+    activation_layers=st.sampled_from(ACTIVATION_LAYERS),
     sinkhorn_loss=st.sampled_from(SINKHORN_LOSSES),
     dtype=st.sampled_from(["float32", "float64"]),
 )
@@ -117,7 +123,9 @@ def test_every_field_belongs_to_the_id():
     other = {
         "width": 33, "depth": 2, "norm": "layer", "activation": "tanh", "seeds": (0, 2), "order_seeds": (0, 5),
         "recipe": make_recipe(epochs=59), "method": ("none",), "restarts": 2, "match_seed": 1,
-        "activation_kernel": "dot", "match_steps": 9, "sinkhorn_loss": "l2",
+        "activation_kernel": "dot", "match_steps": 9, "sinkhorn_loss": "l2", "weight_kernel": "cosine",
+        "weight_order": "forward", "hold": ("layers.0",), "activation_layers": "all", "match_images": 100,
+        "anneal_steps": 9,
         "points": 26, "groups": 3, "dtype": "float64", "dataset": "moons", "arch": "cnn",
         "load": ("0" * 16, "1" * 16), "correction": "repair", "eval_images": 100, "reset_images": 100,
     }  # fmt: skip

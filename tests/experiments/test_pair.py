@@ -16,7 +16,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def config():
-    return Pair(width=24, seeds=(0, 1, 2), recipe=SHORT, method=METHODS, points=9, match_steps=3)
+    return Pair(width=24, seeds=(0, 1, 2), recipe=SHORT, method=METHODS, points=9, match_steps=3, anneal_steps=50)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def result(config, shared_store):
 
 def test_the_tables_have_the_columns_that_scripts_depend_on(result):
     assert {name: list(table) for name, table in result.tables.items()} == COLUMNS
-    assert {name: len(result.frame(name)) for name in COLUMNS} == {"path": 3 * 6 * 2 * 9, "barriers": 36, "layers": 54}
+    assert {name: len(result.frame(name)) for name in COLUMNS} == {"path": 3 * 7 * 2 * 9, "barriers": 42, "layers": 63}
     assert set(result.frame("path")["pair"]) == {"0-1", "0-2", "1-2"}
 
 

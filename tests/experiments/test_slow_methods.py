@@ -8,7 +8,7 @@ from lmc import Many, Pair, Stopped, Trajectory, Triple, make_recipe
 from lmc.experiments.bench import Bench, find
 from lmc.experiments.group import Matched
 from lmc.experiments.work import Work
-from lmc.matching import sinkhorn, straight_through, straight_through_many
+from lmc.matching import simulated_annealing, sinkhorn, straight_through, straight_through_many
 from lmc.permutation import compose, invert
 
 SLOW = ("straight_through", "sinkhorn")
@@ -27,18 +27,19 @@ def prepared(config, store):
 
 
 def test_every_setting_arrives(shared_store):
-    config = Pair(**OWN, match_steps=21, match_seed=3, restarts=2, sinkhorn_loss="random")
+    config = Pair(**OWN, match_steps=21, anneal_steps=150, match_seed=3, restarts=2, sinkhorn_loss="random")
     bench, (a, b) = prepared(config, shared_store)
     task = bench.task(a, b)
     assert len(task.labels) == len(task.inputs) == 1437
     expected = {
         "straight_through": straight_through(task, seed=3, restarts=2, steps=21),
         "sinkhorn": sinkhorn(task, loss="random", seed=3, steps=21),
+        "annealing": simulated_annealing(task, seed=3, steps=150),
     }
     for method, match in expected.items():
         found = find(task, method, config)
-        assert equal(found.permutation, match.permutation) and found.losses == match.losses
-        assert len(found.losses) == 22
+        assert equal(found.permutation, match.permutation) and found.history == match.history
+        assert len(found.history) == (22 if method != "annealing" else 3)
 
 
 def test_a_pair_has_rows_of_the_methods_and_tells_of_its_steps(shared_store):
@@ -70,12 +71,13 @@ def test_three_are_matched_at_once_and_two_as_a_pair(shared_store):
     config = Triple(**OWN, match_steps=15)
     bench, states = prepared(config, shared_store)
     heard = []
-    matched = Matched(bench, states, "straight_through", lambda share, text: heard.append(share))
+    matched = Matched(bench, states, "straight_through", lambda share, text: heard.append((share, text)))
     expected = straight_through_many(bench.many_task(states), steps=15).permutations
     assert all(map(equal, matched.common, expected))
     assert equal(matched.alone(1, 2), straight_through(bench.task(states[1], states[2]), steps=15).permutation)
     assert equal(matched.to(1, 2), compose(invert(expected[1]), expected[2]))
-    assert heard == sorted(heard) and len(heard) == 30
+    shares, texts = zip(*heard, strict=True)
+    assert list(shares) == sorted(shares) and sum(text.startswith("step") for text in texts) == 30
 
 
 def test_sinkhorn_matches_each_to_the_first(shared_store):

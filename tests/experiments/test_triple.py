@@ -150,7 +150,7 @@ def test_a_bad_value_is_one_sentence():
     with pytest.raises(InputError, match="choose one of: none, random, weight, activation, .*, merge_many"):
         Triple(method=("magic",))
     with pytest.raises(
-        InputError, match="choose one of: none, random, weight, activation, straight_through, sinkhorn\\."
+        InputError, match="choose one of: none, random, weight, activation, straight_through, sinkhorn, annealing\\."
     ):
         Pair(method=("merge_many",))
 
