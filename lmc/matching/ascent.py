@@ -93,7 +93,9 @@ class Visit:
         """Move the starts that gain more than the tolerance; their gains, and 0 of the others."""
         found = {group: order.to(self.starts.device) for group, order in solved.items()}
         gains = self._value(found) - self._value(self.here)
-        if self.problem.whole is not None and bool((gains > tolerance).any()):
+        if not bool((gains > tolerance).any()):
+            return torch.zeros(len(gains), dtype=gains.dtype)
+        if self.problem.whole is not None:
             trial = self.orders | {g: self.orders[g].index_copy(0, self.starts, order) for g, order in found.items()}
             true = self.problem.whole.of(trial, self.starts) - self.problem.whole.of(self.orders, self.starts)
             gains = torch.where(gains > tolerance, true, 0.0)

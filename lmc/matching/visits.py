@@ -12,6 +12,7 @@ from enum import Enum
 import numpy as np
 
 MAX_SWEEPS = 200
+NEVER = np.iinfo(np.int64).max
 
 Ranks = Callable[[], np.ndarray]
 """Gives the place of every problem in the next sweep of one start."""
@@ -45,11 +46,12 @@ class Visits:
         self._behind: Flags = np.ones(shape, dtype=bool)
         self._rank = np.zeros(shape, dtype=np.int64)
         self._sweeps = np.zeros(len(ranks), dtype=np.int64)
+        self._ended = np.zeros(len(ranks), dtype=bool)
 
     @property
     def share(self) -> float:
         """The share of the starts that have ended."""
-        return float((self._behind.all(1) & ~self._unsolved.any(1) & ~self._rough.any(1)).mean())
+        return float(self._ended.mean())
 
     def next(self, *, all_ready: bool) -> list[tuple[int, np.ndarray, bool]]:
         """(problem, starts, whether exactly): what comes next, nothing when every start has ended.
@@ -83,23 +85,26 @@ class Visits:
     def _ready(self) -> Flags:
         """Who may be visited; whoever is through with a sweep has begun the next, or has ended."""
         while True:
-            waiting = np.where(self._behind, np.iinfo(np.int64).max, self._rank)
-            first = np.where(self._neighbours, waiting[:, None, :], np.iinfo(np.int64).max).min(2)
-            free = ~self._behind & (waiting < first)
-            if (free & ~self._unsolved).any():  # solved, and nobody before them can change that
-                self._behind |= free & ~self._unsolved
-                continue
-            if not self._begin():
+            waiting = np.where(self._behind, NEVER, self._rank)
+            first = np.where(self._neighbours, waiting[:, None, :], NEVER).min(2)
+            free = waiting < first
+            solved = free & ~self._unsolved
+            if solved.any():  # and nobody before them can change that
+                self._behind |= solved
+            elif not self._begin():
                 return free
 
     def _begin(self) -> bool:
         """A new sweep for the starts that are through with one and have something left to visit; whether any has."""
-        through = self._behind.all(1)
+        through = self._behind.all(1) & ~self._ended
+        if not through.any():
+            return False
         solved = through & ~self._unsolved.any(1)
         self._unsolved[solved] = self._exactly[solved] = self._rough[solved]
-        going = np.flatnonzero(through & self._unsolved.any(1) & (self._sweeps < MAX_SWEEPS))
-        for start in going:
+        going = through & self._unsolved.any(1) & (self._sweeps < MAX_SWEEPS)
+        for start in np.flatnonzero(going):
             self._rank[start] = self._ranks[int(start)]()
         self._behind[going] = False
         self._sweeps[going] += 1
-        return len(going) > 0
+        self._ended |= through & ~going
+        return bool(going.any())

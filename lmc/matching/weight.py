@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -21,7 +22,7 @@ from lmc.symmetry import PermutationSpec
 KERNELS = ("dot", "cosine")
 ORDERS = ("random", "forward", "backward")
 NUMBERS = 2**24  # of one tensor, of all starts together
-GENERATION = 10  # starts that do not know of each other
+ROUND, FRESH = 20, 7  # starts: of so many the first ones begin anywhere, the others near the best of all before
 SHARES = (0.1, 0.15, 0.2, 0.3)  # of the units that are shuffled
 CLOSE = 1e-5  # of a value: as far as two starts may seem apart by rounding alone
 CLOSE_ROUGHLY = 5e-4  # as much as a start that was solved roughly may still gain
@@ -45,9 +46,9 @@ def weight_matching(
     among likely partners first. Ends when no group can gain more than rounding, all partners looked at; of many starts
     of large networks only those that may be the best are led to such an end.
 
-    The first start is `start` (the identity if it is left out). Of further `restarts` the first nine, and every tenth
-    after them, are seeded random permutations; the others begin where the best of the tens before them ended, with a
-    share of the units shuffled (iterated local search, Lourenço et al. 2003). The best objective wins.
+    The first start is `start` (the identity if it is left out). Of every twenty `restarts` seven begin at seeded random
+    permutations, and then the others where the best so far ended, with a share of the units shuffled (iterated local
+    search, Lourenço et al. 2003). The best objective wins.
 
     The `kernel` cosine takes every tensor once for each axis along which units lie, their weights in it scaled to
     length 1 (nnperm's cosine kernel, made one objective for all groups); the steps then have its values. In every
@@ -65,14 +66,13 @@ def weight_matching(
     ways = [_ranks(order, draw, len(ascent.problems)) for draw in draws]
     roughly = restarts > 1 and ascent.large
     best, climbs = identity(task.spec) | (start or {}), list[Climb]()
-    for k in range(0, restarts, GENERATION):
-        places = range(k, min(k + GENERATION, restarts))
-        born = [Climb(_start(task.spec, i, best, draws[i]), Course(unseen if i else watch)) for i in places]
-        own, tell = ways[k : k + len(born)], _part(report, k / restarts, (k + len(born)) / restarts)
+    for k, end in itertools.pairwise(_generations(restarts)):
+        born = [Climb(_start(task.spec, i, best, draws[i]), Course(unseen if i else watch)) for i in range(k, end)]
+        own, tell = ways[k:end], _part(report, k / restarts, end / restarts)
         if roughly:
             _roughly(ascent, born, own, tell)
         else:
-            _in_step(ascent, born, own, room, tell)
+            _in_step(ascent, born, own if _is_fresh(k) else _alike(own[0], len(born)), room, tell)
         climbs += born
         best = max(climbs, key=lambda climb: climb.value).permutation
     near = _near(_to_the_end(ascent, climbs, ways, report) if roughly else climbs, CLOSE)
@@ -84,9 +84,38 @@ def _start(spec: PermutationSpec, place: int, best: Permutation, draws: torch.Ge
     """Where a start begins; `best` is the best end of the generations before, or where all begins."""
     if place == 0:
         return best
-    if place < GENERATION or place % GENERATION == 0:
+    if _is_fresh(place):
         return random_permutation(spec, draws)
     return compose(random_permutation(spec, draws, SHARES[place % len(SHARES)]), best)
+
+
+def _is_fresh(place: int) -> bool:
+    """Whether a start begins anywhere, not near the best."""
+    return place % ROUND < FRESH
+
+
+def _generations(restarts: int) -> list[int]:
+    """The places of the first start of every generation, and the number of all."""
+    begins = [place for place in range(restarts) if place % ROUND in (0, FRESH)]
+    return [*begins, restarts]
+
+
+def _alike(ranks: Ranks, count: int) -> list[Ranks]:
+    """So many with the same places in the same sweep, for starts that are near each other: then they visit together."""
+    drawn: list[np.ndarray] = []
+
+    def of() -> Ranks:
+        sweeps = itertools.count()
+
+        def next_ones() -> np.ndarray:
+            sweep = next(sweeps)
+            while len(drawn) <= sweep:
+                drawn.append(ranks())
+            return drawn[sweep]
+
+        return next_ones
+
+    return [of() for _ in range(count)]
 
 
 def _part(report: Report, begin: float, end: float) -> Report:

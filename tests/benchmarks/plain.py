@@ -100,8 +100,8 @@ def straight_through(task, steps):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if float(loss) < lowest:
-            best, lowest = start, float(loss)
+        if loss.item() < lowest:
+            best, lowest = start, loss.item()
     return best
 
 
