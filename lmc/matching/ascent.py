@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -186,8 +186,8 @@ class Ascent:
         groups = climbs[0].permutation
         return {g: torch.stack([climb.permutation[g] for climb in climbs]).to(self.device) for g in groups}
 
-    def _index(self, starts: Iterable[int]) -> Tensor:
-        return torch.tensor(list(starts), device=self.device)
+    def _index(self, starts: Sequence[int] | np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(starts, dtype=np.int64)).to(self.device)
 
 
 def _scale(blocks: Sequence[Block]) -> float:

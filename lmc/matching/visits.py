@@ -79,8 +79,10 @@ class Visits:
         self._unsolved[starts, place] = False
         self._exactly[starts, place] = False
         self._rough[starts, place] = rough and not self._ends_rough
-        again = np.ix_(starts[moved], np.flatnonzero(self._touches[place]))
-        self._unsolved[again], self._exactly[again] = True, False
+        again = starts[moved]
+        if len(again):
+            self._unsolved[again] |= self._touches[place]
+            self._exactly[again] &= ~self._touches[place]
 
     def _ready(self) -> Flags:
         """Who may be visited; whoever is through with a sweep has begun the next, or has ended."""

@@ -22,7 +22,8 @@ from lmc.symmetry import PermutationSpec
 KERNELS = ("dot", "cosine")
 ORDERS = ("random", "forward", "backward")
 NUMBERS = 2**24  # of one tensor, of all starts together
-ROUND, FRESH = 20, 7  # starts: of so many the first ones begin anywhere, the others near the best of all before
+ROUND, FRESH = 20, 10  # starts: of so many the first ones begin anywhere, the others near the best of all before
+COHORT = 5  # of starts that begin anywhere go in one order; more of them find poorer optima
 SHARES = (0.1, 0.15, 0.2, 0.3)  # of the units that are shuffled
 CLOSE = 1e-5  # of a value: as far as two starts may seem apart by rounding alone
 CLOSE_ROUGHLY = 5e-4  # as much as a start that was solved roughly may still gain
@@ -46,7 +47,7 @@ def weight_matching(
     among likely partners first. Ends when no group can gain more than rounding, all partners looked at; of many starts
     of large networks only those that may be the best are led to such an end.
 
-    The first start is `start` (the identity if it is left out). Of every twenty `restarts` seven begin at seeded random
+    The first start is `start` (the identity if it is left out). Of every twenty `restarts` ten begin at seeded random
     permutations, and then the others where the best so far ended, with a share of the units shuffled (iterated local
     search, Lourenço et al. 2003). The best objective wins.
 
@@ -72,7 +73,7 @@ def weight_matching(
         if roughly:
             _roughly(ascent, born, own, tell)
         else:
-            _in_step(ascent, born, own if _is_fresh(k) else _alike(own[0], len(born)), room, tell)
+            _in_step(ascent, born, _in_cohorts(own, COHORT if _is_fresh(k) else end - k), room, tell)
         climbs += born
         best = max(climbs, key=lambda climb: climb.value).permutation
     near = _near(_to_the_end(ascent, climbs, ways, report) if roughly else climbs, CLOSE)
@@ -100,8 +101,13 @@ def _generations(restarts: int) -> list[int]:
     return [*begins, restarts]
 
 
+def _in_cohorts(ways: Sequence[Ranks], size: int) -> list[Ranks]:
+    """The ways with so many side by side all like the first of them: then they visit the same at the same time."""
+    return [one for k in range(0, len(ways), size) for one in _alike(ways[k], len(ways[k : k + size]))]
+
+
 def _alike(ranks: Ranks, count: int) -> list[Ranks]:
-    """So many with the same places in the same sweep, for starts that are near each other: then they visit together."""
+    """So many with the same places in the same sweep."""
     drawn: list[np.ndarray] = []
 
     def of() -> Ranks:
