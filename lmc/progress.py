@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 
@@ -31,3 +32,8 @@ class Lines:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def part(report: Callable[[float, str], None], start: float, end: float) -> Callable[[float, str], None]:
+    """A report for a piece of work that takes the share `start` to `end` of the whole."""
+    return lambda share, text: report(start + (end - start) * share, text)

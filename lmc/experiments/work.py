@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc.errors import CheckFailed, InputError
 from lmc.experiments.networks import Loaded, Network, Shape
+from lmc.progress import part as part
 from lmc.shelf import Keeper, kept
 from models import MAX_PARAMETERS
 
@@ -38,11 +39,6 @@ with the name of a search and its new steps."""
 
 def unheard(name: str, rows: list[dict[str, Any]]) -> None:
     """What hears rows when nobody draws them."""
-
-
-def part(report: Report, start: float, end: float) -> Report:
-    """A report for a piece of work that takes the share `start` to `end` of the whole."""
-    return lambda share, text: report(start + (end - start) * share, text)
 
 
 def naming(what: str, report: Report) -> Report:

@@ -16,6 +16,7 @@ from lmc.matching.side_by_side import side_by_side
 from lmc.matching.similarity import Block
 from lmc.matching.visits import Mode, Ranks
 from lmc.permutation import Permutation, compose, identity, random_permutation
+from lmc.progress import part
 from lmc.seeds import generator
 from lmc.symmetry import PermutationSpec
 
@@ -69,7 +70,7 @@ def weight_matching(
     best, climbs = identity(task.spec) | (start or {}), list[Climb]()
     for k, end in itertools.pairwise(_generations(restarts)):
         born = [Climb(_start(task.spec, i, best, draws[i]), Course(unseen if i else watch)) for i in range(k, end)]
-        own, tell = ways[k:end], _part(report, k / restarts, end / restarts)
+        own, tell = ways[k:end], part(report, k / restarts, end / restarts)
         if roughly:
             _roughly(ascent, born, own, tell)
         else:
@@ -122,10 +123,6 @@ def _alike(ranks: Ranks, count: int) -> list[Ranks]:
         return next_ones
 
     return [of() for _ in range(count)]
-
-
-def _part(report: Report, begin: float, end: float) -> Report:
-    return lambda share, text: report(begin + (end - begin) * share, text)
 
 
 def _in_step(ascent: Ascent, climbs: Sequence[Climb], ways: Sequence[Ranks], room: int, report: Report) -> None:
